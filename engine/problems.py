@@ -26,15 +26,19 @@ TEXTS: Mapping[str, Text] = {
         "비밀 값이 있는데 다른 사용자가 읽을 수 있습니다. 실행: chmod 600 {path}",
     ),
     # keys and values
-    "unknown-key": Text("unknown key{suggestion}", "알 수 없는 키입니다{suggestion}"),
+    "unknown-key": Text("unknown key", "알 수 없는 키입니다"),
     "missing-key": Text("is required", "반드시 필요합니다"),
-    "wrong-type": Text("must be {allowed}", "{allowed}이어야 합니다"),
-    "not-one-of": Text(
-        "{found} is not one of {allowed}{suggestion}", "{found}: 가능한 값은 {allowed}입니다{suggestion}"
-    ),
-    "out-of-range": Text(
-        "{found} is out of range; allowed: {allowed}", "{found}: 범위를 벗어났습니다. 허용: {allowed}"
-    ),
+    "not-text": Text("must be text", "문자열이어야 합니다"),
+    "not-integer": Text("must be a whole number", "정수여야 합니다"),
+    "not-number": Text("must be a number", "숫자여야 합니다"),
+    "not-boolean": Text("must be true or false", "true 또는 false여야 합니다"),
+    "not-list": Text("must be a list: [ … ]", "목록이어야 합니다: [ … ]"),
+    "not-table": Text("must be a table", "테이블이어야 합니다"),
+    "not-a-date": Text('must be a date such as "2026-11-19"', '"2026-11-19" 같은 날짜여야 합니다'),
+    "not-positive": Text("must be longer than 0s", "0s보다 길어야 합니다"),
+    "not-one-of": Text("{found} is not one of {allowed}", "{found}: 가능한 값은 {allowed}입니다"),
+    "out-of-range": Text("{found} is out of range; must be {allowed}", "{found}: 범위를 벗어났습니다. 허용: {allowed}"),
+    "too-long": Text("is longer than {limit} characters", "{limit}자를 넘습니다"),
     "empty": Text("must not be empty", "비어 있으면 안 됩니다"),
     "not-a-duration": Text(
         '"{found}" is no duration; write "45s", "5m" or "1h30m"',
@@ -51,16 +55,87 @@ TEXTS: Mapping[str, Text] = {
         '"{found}" is no span; write "09:00~15:30"', '"{found}": 시간대가 아닙니다. "09:00~15:30"처럼 쓰세요'
     ),
     "empty-hours": Text('"{found}" ends before it starts', '"{found}": 끝이 시작보다 빠릅니다'),
+    # config.toml as a whole
+    "name-not-set": Text(
+        "${{{name}}} is set neither in the environment nor in .env",
+        "${{{name}}} 값이 환경 변수에도 .env에도 없습니다",
+    ),
+    "unknown-notifier": Text('no notifier is named "{found}"', '"{found}"라는 알림 대상(notifiers)이 없습니다'),
+    "named-twice": Text('"{found}" is named twice', '"{found}"라는 이름이 두 번 쓰였습니다'),
+    "notifier-without-urls": Text('needs urls, or kind = "terminal"', 'urls 또는 kind = "terminal"이 필요합니다'),
+    "terminal-with-urls": Text("a terminal takes no urls", "terminal에는 urls를 쓸 수 없습니다"),
+    "no-account": Text('source = "kis" needs a [[feed.account]]', 'source = "kis"에는 [[feed.account]]가 필요합니다'),
+    "first-above-max": Text("must not be above max", "max보다 클 수 없습니다"),
+    "open-after-close": Text("the session must open before it closes", "장 시작은 장 마감보다 빨라야 합니다"),
+    "not-a-url": Text("is no URL with a host", "호스트가 있는 URL이 아닙니다"),
+    "mock-host": Text(
+        "is the broker's paper-trading host, which does not offer program trading; use the real one",
+        "모의투자 서버는 프로그램매매 실시간 데이터를 제공하지 않습니다. 실전 서버를 쓰세요",
+    ),
+    "other-host": Text(
+        "is neither {real} nor loopback: app keys would go there; allow_other_host = true permits it",
+        "{real}도 로컬 주소도 아닙니다. 앱키가 그곳으로 전송됩니다. 허용하려면 allow_other_host = true",
+    ),
+    "wrong-scheme": Text("must start with {allowed}", "{allowed}로 시작해야 합니다"),
+    "not-loopback": Text(
+        "must be a loopback address with a port, such as 127.0.0.1:8765",
+        "127.0.0.1:8765 같은 로컬 주소와 포트여야 합니다",
+    ),
+    # rules
+    "no-condition": Text(
+        "needs one of all, any, none, or a condition (metric)", "all, any, none 또는 조건(metric)이 필요합니다"
+    ),
+    "several-conditions": Text("{found}: only one of them may stand here", "{found}: 이 중 하나만 쓸 수 있습니다"),
+    "no-operator": Text("needs one operator: {allowed}", "연산자가 하나 필요합니다: {allowed}"),
+    "several-operators": Text(
+        "{found}: a condition has exactly one operator", "{found}: 조건에는 연산자가 하나만 있어야 합니다"
+    ),
+    "no-metric": Text("needs a metric", "metric이 필요합니다"),
+    "not-a-pair": Text(
+        "must be two numbers [lo, hi], lo not above hi", "[하한, 상한] 두 숫자여야 하고 하한이 상한보다 클 수 없습니다"
+    ),
+    "not-a-threshold": Text("must be one number", "숫자 하나여야 합니다"),
+    "wrong-unit": Text("{unit} does not go with {metric}", "{metric}에는 {unit} 단위를 쓸 수 없습니다"),
+    "reset-without-use": Text("reset does not go with {operator}", "{operator}에는 reset을 쓸 수 없습니다"),
+    "reset-beyond": Text(
+        "must be {allowed} ({operator} = {threshold})", "{allowed}이어야 합니다({operator} = {threshold})"
+    ),
+    "window-not-allowed": Text("{metric} has no window", "{metric}에는 window를 쓸 수 없습니다"),
+    "event-rule-key": Text(
+        "does not go with a crossing: a crossing fires at one moment and nothing stays firing",
+        "crosses_above/crosses_below와 함께 쓸 수 없습니다. 교차는 한 순간의 사건이라 지속 상태가 없습니다",
+    ),
+    "crossing-under-none": Text("a crossing may not stand under none", "none 아래에는 교차 조건을 쓸 수 없습니다"),
+    "unknown-symbol": Text(
+        '"{found}" is neither a six-character code nor a known stock name',
+        '"{found}": 6자리 종목코드도, 알려진 종목명도 아닙니다',
+    ),
+    "ambiguous-symbol": Text(
+        '"{found}" may be {candidates}; write the code', '"{found}": {candidates} 중 하나입니다. 코드로 쓰세요'
+    ),
+    "unknown-group": Text('no group is named "{found}" in this file', '이 파일에 "{found}" 그룹이 없습니다'),
+    "no-symbols": Text("no symbol is left to watch", "감시할 종목이 남지 않았습니다"),
+    "rule-named-twice": Text(
+        '"{found}" is also the name of a rule in {other}', '"{found}": {other}에 같은 이름의 규칙이 있습니다'
+    ),
+    "not-active-hours": Text(
+        '"{found}" is no span; write "09:05~15:20" or "open+5m~close-10m"',
+        '"{found}": 시간대가 아닙니다. "09:05~15:20" 또는 "open+5m~close-10m"처럼 쓰세요',
+    ),
     "not-in-this-version": Text("is not in this version yet", "이 버전에는 아직 없습니다"),
 }
+
+DID_YOU_MEAN = Text('; did you mean "{nearest}"?', '. 혹시 "{nearest}"인가요?')
 
 
 class WrongValueError(ValueError):
     """A value does not fit. Raised by parsers that know neither file nor key; the loader adds both."""
 
-    def __init__(self, code: str, **detail: str) -> None:
+    def __init__(self, code: str, *, at: tuple[str | int, ...] = (), **detail: str) -> None:
         super().__init__(code)
         self.code = code
+        self.at = at
+        """The key below the checked table that is to blame, where a check looked at several."""
         self.detail = detail
 
 
@@ -75,7 +150,10 @@ class Problem:
     detail: Mapping[str, str] = field(default_factory=dict)
 
     def message(self, locale: Locale) -> str:
-        return TEXTS[self.code].of(locale).format_map(self.detail)
+        text = TEXTS[self.code].of(locale).format_map(self.detail)
+        if meant := self.detail.get("nearest"):
+            text += DID_YOU_MEAN.of(locale).format(nearest=meant)
+        return text
 
     def text(self, locale: Locale) -> str:
         """`file:line: key: what is wrong, what is allowed`."""

@@ -12,7 +12,7 @@ from engine.locale import Locale
 from engine.problems import WrongValueError
 
 _DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?", re.ASCII)
-_AMOUNT = re.compile(r"([-+]?[0-9][0-9_]{0,17}(?:\.[0-9]{1,12})?)\s?(만|억|조)?\s?(주|원)?")
+_AMOUNT = re.compile(r"([-+]?(?:[0-9]{1,18}|[0-9]{1,3}(?:,[0-9]{3}){1,5})(?:\.[0-9]{1,12})?) ?(만|억|조)? ?(주|원)?")
 _RATE = re.compile(r"([1-9][0-9]{0,5})/(s|m|h)", re.ASCII)
 _SIZE = re.compile(r"([1-9][0-9]{0,8})\s?(MB|GB|TB)", re.ASCII)
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00", re.ASCII)
@@ -48,7 +48,7 @@ def amount(text: str) -> tuple[int | float, str]:
     if match is None:
         raise WrongValueError("not-an-amount", found=text)
     digits, scale, unit = match.groups()
-    exact = Decimal(digits.replace("_", "")) * _SCALES.get(scale, 1)
+    exact = Decimal(digits.replace(",", "")) * _SCALES.get(scale, 1)
     return (int(exact) if exact == exact.to_integral_value() else float(exact)), unit or ""
 
 

@@ -8,7 +8,16 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from engine import units
 from engine.locale import Locale
@@ -23,19 +32,36 @@ def _text(parse: Any) -> BeforeValidator:
 
     def validate(value: object) -> object:
         if not isinstance(value, str):
-            raise WrongValueError("wrong-type", allowed='text, such as "30s"')
+            raise WrongValueError("not-text")
         return parse(value)
 
     return BeforeValidator(validate)
 
 
+def _date(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise WrongValueError("not-a-date") from None
+    return value
+
+
+def _positive(value: timedelta) -> timedelta:
+    if not value:
+        raise WrongValueError("not-positive")
+    return value
+
+
 Duration = Annotated[timedelta, _text(units.duration)]
-PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Rate = Annotated[timedelta, _text(units.rate)]
 Size = Annotated[int, _text(units.size_bytes)]
 TimeOfDay = Annotated[int, _text(units.time_of_day_ns)]
 """Nanoseconds since KST midnight."""
 TimeOfDayOrOff = Annotated[int | None, _text(lambda text: units.time_of_day_ns(text) if text else None)]
+Date = Annotated[date, BeforeValidator(_date)]
+"""A TOML date, or the same as text (a key cannot be a date)."""
 Hours = Annotated[tuple[int, int], _text(units.hours_ns)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
 
@@ -74,8 +100,8 @@ class Session(Table):
 
 
 class Calendar(Table):
-    closed: tuple[date, ...] = ()
-    hours: dict[date, Hours] = {}
+    closed: tuple[Date, ...] = ()
+    hours: dict[Date, Hours] = {}
 
 
 class Backoff(Table):
@@ -111,13 +137,14 @@ class Feed(Table):
     websocket_url: str = f"ws://{REAL_WEBSOCKET_HOST}:21000"
     market: Annotated[Market, Field(strict=False)] = Market.KRX
     record: bool = True
-    idle_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=60)
+    idle_timeout: PositiveDuration = timedelta(seconds=60)
     max_registrations: Annotated[int, Field(ge=1, le=41)] = 41
     backoff: Backoff = Backoff()
     allow_other_host: bool = False
     replay: Replay = Replay()
     retention: Retention = Retention()
     account: tuple[Account, ...] = ()
+    """Resolved, and of use, only where `source` is the broker."""
 
 
 class Simulator(Table):

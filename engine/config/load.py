@@ -1,0 +1,232 @@
+"""config.toml → settings that can be used, or everything that is wrong with it.
+
+Only what is used is resolved, so in two steps: `load` reads, validates and checks the file, with the accounts if the
+source needs them; `Configuration.notifiers` fills in the URLs of those that `[alerts]` and the rules turn out to name.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+
+from engine import session, toml
+from engine.config.environment import PLACEHOLDER, read_environment, readable_by_others, resolve
+from engine.config.model import REAL_REST_HOST, REAL_WEBSOCKET_HOST, Notifier, Settings, Source
+from engine.errors import ConfigurationError
+from engine.kst import DAY_NS, day_of
+from engine.locale import Locale
+from engine.problems import Problem, nearest
+from engine.toml import Document
+from engine.validation import validate
+
+MOCK_HOSTS = ("openapivts.koreainvestment.com", "ops.koreainvestment.com:31000")
+"""The broker's paper-trading servers. They do not offer program trading: a feed from there would stay silent."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A config.toml that has passed every check. Its repr shows no secret: secrets are SecretStr."""
+
+    path: Path
+    settings: Settings
+    document: Document
+    environment: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"<Configuration {self.path}>"  # `environment` holds secrets
+
+    @property
+    def rules_folder(self) -> Path:
+        return self.path.parent / self.settings.rules
+
+    @property
+    def state_folder(self) -> Path:
+        """One folder for each source and market: a simulator's numbers never touch real ones."""
+        feed = self.settings.feed
+        return self.path.parent / self.settings.state / f"{feed.source}-{feed.market}"
+
+    def hours(self) -> session.Hours:
+        """Trading hours. A simulated session is open around the clock."""
+        settings = self.settings
+        if settings.feed.source is Source.SIMULATOR:
+            return session.Hours(0, DAY_NS)
+        open_ns, close_ns = settings.feed.market.hours_ns
+        return session.Hours(
+            open_ns if settings.session.open is None else settings.session.open,
+            close_ns if settings.session.close is None else settings.session.close,
+            {day_of(when): span for when, span in settings.calendar.hours.items()},
+        )
+
+    def notifiers(self, names: Iterable[str]) -> dict[str, Notifier]:
+        """The named notifiers, with their URLs. Raises ConfigurationError where a name is not set."""
+        problems: list[Problem] = []
+        found = {}
+        for name in dict.fromkeys(names):
+            notifier = self.settings.notifiers[name]
+            urls = tuple(
+                self._reveal(url, ("notifiers", name, "urls", index), problems)
+                for index, url in enumerate(notifier.urls)
+            )
+            found[name] = notifier.model_copy(update={"urls": urls})
+        if problems:
+            raise ConfigurationError(problems)
+        return found
+
+    def _reveal(self, secret: SecretStr, at: toml.Location, problems: list[Problem]) -> SecretStr:
+        value, missing = resolve(secret.get_secret_value(), self.environment, self.document, at)
+        problems += missing
+        if not missing and not value:
+            problems.append(self.document.problem(at, "empty"))
+        return SecretStr(value)
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Configuration:
+    """Read and check a config.toml. Raises ConfigurationError with everything that is wrong."""
+    document = toml.read(path)
+    environment, problems = read_environment(path.parent, environ)
+    data, missing = _resolve_what_is_used(document, environment)
+    problems += missing
+    settings = validate(Settings, data, document)
+    if isinstance(settings, list):
+        raise ConfigurationError(_ordered(problems + settings))
+    problems += _check(settings, document)
+    if _holds_literal_secret(document.data) and (problem := readable_by_others(path)):
+        problems.append(problem)
+    if problems:
+        raise ConfigurationError(_ordered(problems))
+    return Configuration(path, settings, document, environment)
+
+
+def locale_of(path: Path) -> Locale:
+    """Language for errors about this very file: what it says of itself, if that much can be read."""
+    try:
+        return Locale(str(toml.read(path).data.get("locale", Locale.KO)))
+    except (ConfigurationError, ValueError):
+        return Locale.KO
+
+
+def _ordered(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.file, problem.line or 0))
+
+
+def _resolve_what_is_used(document: Document, environment: Mapping[str, str]) -> tuple[Any, list[Problem]]:
+    """Everything but the notifiers, whose users are not known yet, and the accounts of a source that is not in use."""
+    data, aside = dict(document.data), {}
+    if "notifiers" in data:
+        aside["notifiers"] = data.pop("notifiers")
+    if (
+        isinstance(feed := data.get("feed"), dict)
+        and resolve(feed.get("source"), environment, document, ())[0] != "kis"
+    ):
+        data["feed"] = {key: value for key, value in feed.items() if key != "account"}
+    resolved, problems = resolve(data, environment, document, ())
+    if isinstance(feed, dict) and "account" in feed:
+        resolved["feed"].setdefault("account", feed["account"])
+    return resolved | aside, problems
+
+
+def _check(settings: Settings, document: Document) -> Iterator[Problem]:
+    """What a single key cannot know: whether names exist, addresses are safe, parts fit together."""
+    yield from _check_names(settings, document)
+    yield from _check_feed(settings, document)
+    yield from _check_addresses(settings, document)
+    open_ns, close_ns = settings.feed.market.hours_ns
+    if (settings.session.open or open_ns) >= (settings.session.close or close_ns):
+        yield document.problem(("session", "open"), "open-after-close")
+    for location, value in (
+        (("feed", "replay", "files"), settings.feed.replay.files),
+        (("simulator", "scenario"), settings.simulator.scenario),
+        (("alerts", "title"), settings.alerts.title),
+        (("alerts", "message"), settings.alerts.message),
+        (("alerts", "heartbeat_url"), settings.alerts.heartbeat_url.get_secret_value()),
+    ):
+        if value:
+            yield document.problem(location, "not-in-this-version")
+
+
+def _check_names(settings: Settings, document: Document) -> Iterator[Problem]:
+    for key in ("notify", "ops"):
+        for index, name in enumerate(getattr(settings.alerts, key)):
+            if name not in settings.notifiers:
+                meant = nearest(name, settings.notifiers)
+                yield document.problem(("alerts", key, index), "unknown-notifier", found=name, nearest=meant)
+    seen: set[str] = set()
+    for index, account in enumerate(settings.feed.account):
+        if account.name in seen:
+            yield document.problem(("feed", "account", index, "name"), "named-twice", found=account.name)
+        seen.add(account.name)
+
+
+def _check_feed(settings: Settings, document: Document) -> Iterator[Problem]:
+    feed = settings.feed
+    if feed.source is Source.REPLAY:
+        yield document.problem(("feed", "source"), "not-in-this-version")
+    if feed.source is Source.KIS and not feed.account:
+        yield document.problem(("feed",), "no-account")
+    if feed.backoff.first > feed.backoff.max:
+        yield document.problem(("feed", "backoff", "first"), "first-above-max")
+
+
+def _check_addresses(settings: Settings, document: Document) -> Iterator[Problem]:
+    feed = settings.feed
+    for key, schemes, real in (
+        ("rest_url", ("https",), REAL_REST_HOST),
+        ("websocket_url", ("ws", "wss"), REAL_WEBSOCKET_HOST),
+    ):
+        url = _split(getattr(feed, key))
+        if url is None:
+            yield document.problem(("feed", key), "not-a-url")
+        elif _is_mock(url):
+            yield document.problem(("feed", key), "mock-host")
+        elif is_loopback(url.hostname or "") or feed.allow_other_host:
+            if url.scheme not in (*schemes, "http" if key == "rest_url" else "ws"):
+                yield document.problem(("feed", key), "wrong-scheme", allowed=", ".join(schemes))
+        elif url.hostname != real:
+            yield document.problem(("feed", key), "other-host", real=real)
+        elif url.scheme not in schemes:
+            yield document.problem(("feed", key), "wrong-scheme", allowed=", ".join(schemes))
+    listen = settings.http.listen
+    if listen and ((url := _split(f"//{listen}")) is None or not url.port or not is_loopback(url.hostname or "")):
+        yield document.problem(("http", "listen"), "not-loopback")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    return parts if parts.hostname else None
+
+
+def _is_mock(url: SplitResult) -> bool:
+    return url.hostname in MOCK_HOSTS or f"{url.hostname}:{url.port}" in MOCK_HOSTS
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _holds_literal_secret(data: Mapping[str, Any]) -> bool:
+    """A key, or an address that is not on this machine, written out instead of named. `data` has been validated."""
+    accounts = data.get("feed", {}).get("account", ())
+    urls = [url for notifier in data.get("notifiers", {}).values() for url in notifier.get("urls", ())]
+    return any(
+        not PLACEHOLDER.search(account[key]) for account in accounts for key in ("app_key", "app_secret")
+    ) or any(_is_literal_secret_url(url) for url in urls)
+
+
+def _is_literal_secret_url(url: str) -> bool:
+    if PLACEHOLDER.search(url):
+        return False
+    parts = _split(url)
+    return parts is None or bool(parts.password) or not is_loopback(parts.hostname or "")

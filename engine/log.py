@@ -1,0 +1,89 @@
+"""The daemon's log: one line per transition to stderr, text or JSON, with every secret taken out.
+
+Redaction stands in the formatter, after the message has been put together, so that no caller and no library can get
+around it: a secret is found in whatever form it would be printed.
+"""
+
+import base64
+import json
+import logging
+import sys
+from datetime import datetime
+from urllib.parse import quote, quote_plus
+
+from engine.kst import KST
+
+_MIN_SECRET = 6
+"""Shorter texts stand in ordinary words: taking them out would spoil the log and protect nothing."""
+
+_LOUD = {  # libraries that say too much: whole URLs, frames, plugin internals
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "trio-websocket": logging.CRITICAL,
+    "apprise": logging.CRITICAL,
+}
+
+
+class Redactor:
+    """Knows the secrets of this process; takes them out of text. A configuration has a handful."""
+
+    def __init__(self) -> None:
+        self._forms: list[str] = []
+
+    def add(self, secret: str) -> None:
+        if len(secret) < _MIN_SECRET:
+            return
+        raw = secret.encode()
+        forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+        forms |= {base64.b64encode(raw).decode().rstrip("="), base64.urlsafe_b64encode(raw).decode().rstrip("=")}
+        self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
+
+    def clean(self, text: str) -> str:
+        for form in self._forms:
+            text = text.replace(form, "***")
+        return text
+
+
+redactor = Redactor()
+"""One for the process: a log line may come from anywhere in it."""
+
+
+class TextFormatter(logging.Formatter):
+    """`09:05:30.123 INFO  feed: connected account=main`, in KST; line breaks inside a message are escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, KST)
+        message = record.getMessage().replace("\n", "\\n").replace("\r", "\\r")
+        line = f"{when:%Y-%m-%d %H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {_room(record)}: {message}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return redactor.clean(line)
+
+
+class JsonFormatter(logging.Formatter):
+    """The same as one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, KST)
+        line = {
+            "time": when.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "room": _room(record),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return redactor.clean(json.dumps(line, ensure_ascii=False))
+
+
+def _room(record: logging.LogRecord) -> str:
+    return record.name.removeprefix("engine.")
+
+
+def set_up(level: str, form: str) -> None:
+    """Send this process's log to stderr. `form` is "text" or "json"."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name, quiet in _LOUD.items():
+        logging.getLogger(name).setLevel(max(quiet, logging.getLogger().level))

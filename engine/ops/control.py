@@ -1,0 +1,110 @@
+"""`control.sock`: how a command asks the running daemon. One JSON object a line there, one back, then it is over.
+
+Request `{"command": "status"}`; answer `{"answer": …}` or `{"error": "…"}`.
+"""
+
+import json
+import logging
+import os
+import socket
+import stat
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from engine.errors import PgmwatchError
+
+log = logging.getLogger(__name__)
+
+NAME = "control.sock"
+_MAX_REQUEST_BYTES = 65_536
+"""A command and its options; whoever sends more does not speak this protocol."""
+_MAX_ANSWER_BYTES = 64_000_000
+"""The status of a full market: 3 000 symbols with 100 rules each at 200 bytes."""
+_TIMEOUT_S = 5.0
+_MAX_PATH_BYTES = 100
+"""The kernel takes 107 (Linux) or 103 (macOS) bytes for the path of a socket."""
+
+Handler = Callable[[Mapping[str, Any]], Any]
+"""Request → what is answered. Must be quick: it runs between two frames."""
+
+
+class NoDaemonError(PgmwatchError):
+    """No daemon answers at this state folder."""
+
+
+async def serve(
+    folder: Path, handlers: Mapping[str, Handler], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answer commands until cancelled. The caller holds the folder, so a socket found there is a dead daemon's."""
+    path = folder / NAME
+    path.unlink(missing_ok=True)
+    listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        await listening.bind(_short(path))
+        path.chmod(0o600)  # nobody gets here before: the folder is 0700
+        listening.listen(16)
+        task_status.started()
+        await trio.serve_listeners(partial(_answer, handlers), [trio.SocketListener(listening)])
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _short(path: Path) -> str:
+    """The path, or its relative form where that alone fits into a socket's address."""
+    shortest = min(str(path.absolute()), os.path.relpath(path), key=len)
+    if len(os.fsencode(shortest)) > _MAX_PATH_BYTES:
+        raise PgmwatchError(f"{path}: too long for a socket; choose a shorter `state` folder")
+    return shortest
+
+
+async def _answer(handlers: Mapping[str, Handler], stream: trio.SocketStream) -> None:
+    with trio.move_on_after(_TIMEOUT_S):
+        try:
+            await stream.send_all(_reply(handlers, await _line(stream, _MAX_REQUEST_BYTES)))
+        except trio.BrokenResourceError:
+            log.debug("control client went away")
+    await trio.aclose_forcefully(stream)
+
+
+def _reply(handlers: Mapping[str, Handler], line: bytes) -> bytes:
+    try:
+        request = json.loads(line)
+        handler = handlers[request["command"]]
+    except (ValueError, RecursionError):
+        reply: dict[str, Any] = {"error": "not a line of JSON"}
+    except (KeyError, TypeError):
+        reply = {"error": f"unknown command; known: {', '.join(handlers)}"}
+    else:
+        reply = {"answer": handler(request)}
+    return json.dumps(reply, ensure_ascii=False).encode() + b"\n"
+
+
+async def _line(stream: trio.SocketStream, limit: int) -> bytes:
+    received = bytearray()
+    while not received.endswith(b"\n") and len(received) < limit:
+        chunk = await stream.receive_some(65_536)
+        if not chunk:
+            break
+        received += chunk
+    return bytes(received)
+
+
+async def ask(folder: Path, command: str, **options: Any) -> Any:
+    """What the daemon on this state folder answers. Raises NoDaemonError, or PgmwatchError with its error."""
+    path = folder / NAME
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise NoDaemonError(str(path))
+        with trio.fail_after(_TIMEOUT_S):
+            async with await trio.open_unix_socket(_short(path)) as stream:
+                await stream.send_all(json.dumps({"command": command, **options}).encode() + b"\n")
+                reply = json.loads(await _line(stream, _MAX_ANSWER_BYTES))
+    except (OSError, trio.TooSlowError, trio.BrokenResourceError, ValueError) as error:
+        raise NoDaemonError(str(path)) from error
+    if "error" in reply:
+        raise PgmwatchError(reply["error"])
+    return reply["answer"]

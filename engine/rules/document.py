@@ -1,0 +1,148 @@
+"""A rule file as it may be written: its tables, keys, types and defaults. What goes together is engine.rules.load's."""
+
+import math
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from engine import units
+from engine.problems import WrongValueError
+from engine.rules.model import Anchor, Moment, Number, Severity, Span
+
+_MOMENT = re.compile(r"(?:(open|close)(?:([+-])([0-9hms]+))?|([0-9]{2}:[0-9]{2}))", re.ASCII)
+
+
+class Amount(tuple[Number, str]):
+    """A threshold: a number, and the unit ("주", "원" or none) that the user wrote behind it."""
+
+    __slots__ = ()
+
+
+def _amount(value: object) -> object:
+    if isinstance(value, str):
+        return Amount(units.amount(value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return Amount((value, ""))
+    raise WrongValueError("not-a-threshold")
+
+
+def _pair(value: object) -> object:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise WrongValueError("not-a-pair")
+    low, high = (_amount(end) for end in value)
+    if low[0] > high[0]:  # type: ignore[index]  # _amount returns an Amount or raises
+        raise WrongValueError("not-a-pair")
+    return low, high
+
+
+def _duration(value: object) -> object:
+    if not isinstance(value, str):
+        raise WrongValueError("not-a-duration", found=str(value))
+    return units.duration_ns(value)
+
+
+def _positive_duration(value: object) -> object:
+    duration = _duration(value)
+    if not duration:
+        raise WrongValueError("not-positive")
+    return duration
+
+
+def _not_empty(value: tuple[object, ...]) -> object:
+    if not value:
+        raise WrongValueError("empty")
+    return value
+
+
+def _window(value: object) -> object:
+    _positive_duration(value)
+    return value
+
+
+def _moment(text: str, span: str) -> Moment:
+    match = _MOMENT.fullmatch(text.strip())
+    if match is None:
+        raise WrongValueError("not-active-hours", found=span)
+    anchor, sign, offset, time = match.groups()
+    if time:
+        return Moment(Anchor.MIDNIGHT, units.time_of_day_ns(time))
+    distance = units.duration_ns(offset) if offset else 0
+    return Moment(Anchor(anchor), -distance if sign == "-" else distance)
+
+
+def _span(value: object) -> object:
+    if not isinstance(value, str) or "~" not in value:
+        raise WrongValueError("not-active-hours", found=str(value))
+    start, _, end = value.partition("~")
+    span = Span(_moment(start, value), _moment(end, value))
+    if span.start.anchor is span.end.anchor and span.start.offset_ns >= span.end.offset_ns:
+        raise WrongValueError("empty-hours", found=value)
+    return span
+
+
+Threshold = Annotated[Amount, BeforeValidator(_amount)]
+Range = Annotated[tuple[Amount, Amount], BeforeValidator(_pair)]
+DurationNs = Annotated[int, BeforeValidator(_duration)]
+PositiveDurationNs = Annotated[int, BeforeValidator(_positive_duration)]
+Window = Annotated[str, BeforeValidator(_window)]
+"""Kept as written: it is part of the key under which an alert shows the value."""
+ActiveSpan = Annotated[Span, BeforeValidator(_span)]
+Entries = Annotated[tuple["Entry", ...], AfterValidator(_not_empty)]
+NonEmptyText = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+
+class Entry(Table):
+    """A condition, or a table with one of `all`, `any`, `none`."""
+
+    metric: str | None = None
+    window: Window | None = None
+    above: Threshold | None = None
+    at_least: Threshold | None = None
+    below: Threshold | None = None
+    at_most: Threshold | None = None
+    outside: Range | None = None
+    inside: Range | None = None
+    crosses_above: Threshold | None = None
+    crosses_below: Threshold | None = None
+    reset: Threshold | None = None
+    all: Entries | None = None
+    any: Entries | None = None
+    none: Entries | None = None
+
+
+class Defaults(Table):
+    """Every key of a rule but its name and its conditions: `[defaults]` may set them for all rules of its file."""
+
+    description: str = ""
+    enabled: bool = True
+    symbols: tuple[NonEmptyText, ...] = ()
+    exclude: tuple[NonEmptyText, ...] = ()
+    aggregate: str | None = None
+    for_: DurationNs = Field(default=0, alias="for")
+    keep_firing_for: DurationNs = 0
+    cooldown: DurationNs = 0
+    max_per_day: Annotated[int, Field(ge=1)] | None = None
+    repeat: PositiveDurationNs | None = None
+    resolved: bool = False
+    active: tuple[ActiveSpan, ...] = ()
+    severity: Annotated[Severity, Field(strict=False)] = Severity.WARNING
+    notify: tuple[str, ...] | None = None
+    title: str | None = None
+    message: str | None = None
+    chart: bool | None = None
+    labels: dict[str, str] = {}
+
+
+class RuleTable(Defaults, Entry):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+
+
+class File(Table):
+    defaults: Defaults = Defaults()
+    groups: dict[NonEmptyText, tuple[NonEmptyText, ...]] = {}
+    rule: tuple[RuleTable, ...] = ()
