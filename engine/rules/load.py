@@ -5,7 +5,7 @@ edit can never replace what worked.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,9 +35,6 @@ _EVENT_KEYS = ("for_", "keep_firing_for", "repeat", "resolved")
 _SIGNS = {Operator.ABOVE: "≤", Operator.AT_LEAST: "≤", Operator.CROSSES_ABOVE: "≤"}
 _MAX_CANDIDATES = 5
 
-Codes = Callable[[str], Sequence[str]]
-"""A stock's name → the codes that bear it: none if unknown, several if ambiguous."""
-
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -46,9 +43,8 @@ class World:
     notifiers: Collection[str]
     notify: tuple[str, ...]
     """Notifiers of a rule that names none."""
-    codes_of: Codes
-    names: Collection[str] = ()
-    """All known stock names, to suggest the one that was meant."""
+    codes: Mapping[str, Sequence[str]]
+    """A stock's name → the codes that bear it; more than one where the name is ambiguous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +114,14 @@ def _group_members(
 
 def _code(entry: str, world: World, document: Document, at: Location, problems: list[Problem]) -> str:
     """The code that an entry means: itself, or that of the stock it names; empty where it means none."""
-    codes = (entry,) if CODE.fullmatch(entry) else world.codes_of(entry)
+    codes = (entry,) if CODE.fullmatch(entry) else world.codes.get(entry, ())
     if len(codes) == 1:
         return codes[0]
     if codes:
         candidates = ", ".join(codes[:_MAX_CANDIDATES])
         problems.append(document.problem(at, "ambiguous-symbol", found=entry, candidates=candidates))
     else:
-        meant = nearest(entry, world.names)
+        meant = nearest(entry, world.codes)
         problems.append(document.problem(at, "unknown-symbol", found=entry, nearest=meant))
     return ""
 

@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import ConfigurationError
+from engine.locale import Locale
+from engine.problems import TEXTS
+from engine.toml import MAX_BYTES, key_text, parse, read
+
+FILE = """\
+locale = "ko"
+a.b.c = 3
+[feed]  # comment
+source = "kis"
+backoff = { first = "3s", max = 3 }
+[[feed.account]]
+name = "a"
+[[feed.account]]
+name = "b"
+[feed.account.sub]
+k = 1
+[groups]
+"한 글" = [ # comment
+  "x",
+  { y = 1 },
+]
+[[rule]]
+all = [
+  { metric = "net" }, # comment
+  { any = [ { metric = "x" } ] },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("location", "line"),
+    [
+        (("locale",), 1),
+        (("a",), 2),
+        (("a", "b", "c"), 2),
+        (("feed",), 3),
+        (("feed", "backoff", "max"), 5),
+        (("feed", "account", 0, "name"), 7),
+        (("feed", "account", 1), 8),
+        (("feed", "account", 1, "sub", "k"), 11),
+        (("groups", "한 글"), 13),
+        (("groups", "한 글", 0), 14),
+        (("groups", "한 글", 1, "y"), 15),
+        (("rule", 0, "all", 0, "metric"), 19),
+        (("rule", 0, "all", 1, "any", 0, "metric"), 20),
+        (("rule", 0, "name"), 17),  # a missing key stands where its table does
+        (("nothing",), None),
+    ],
+)
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_every_key_has_its_line(location: tuple[str | int, ...], line: int | None, ending: str, mark: str) -> None:
+    document = parse((mark + FILE.replace("\n", ending)).encode(), "f.toml")
+    assert document.line(location) == line
+
+
+@pytest.mark.parametrize(
+    ("raw", "line", "code"),
+    [
+        (b"a = 1\nb = \n", 2, "not-toml"),
+        (b"a = 1\nb = 2\na = 3", 3, "not-toml"),
+        ("# 주석\nname = '삼성'".encode("cp949"), 1, "not-utf-8"),
+        (b"a = 1\n\xff", 2, "not-utf-8"),
+        (b"a = " + b"[" * 5000, None, "not-toml"),
+        (b"a." * 20_000 + b"b = 1", None, "not-toml"),
+    ],
+)
+def test_what_cannot_be_read_says_where(raw: bytes, line: int | None, code: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(raw, "f.toml")
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, problem.code) == ("f.toml", line, code)
+    assert problem.text(Locale.EN).startswith("f.toml")
+    assert "{" not in problem.text(Locale.KO)
+
+
+def test_files_that_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "big.toml").write_bytes(b"#" * (MAX_BYTES + 1))
+    for name, code in (("missing.toml", "no-file"), (".", "unreadable"), ("big.toml", "too-large")):
+        with pytest.raises(ConfigurationError) as caught:
+            read(tmp_path / name)
+        assert [problem.code for problem in caught.value.problems] == [code]
+
+
+@given(st.binary(max_size=200) | st.text(alphabet="a.=[]{}\"'\n# 1", max_size=80).map(str.encode))
+def test_any_bytes_give_a_document_or_a_located_problem(raw: bytes) -> None:
+    try:
+        document = parse(raw, "f.toml")
+    except ConfigurationError as error:
+        assert error.problems
+    else:
+        assert all((key,) in document.lines for key in document.data)
+
+
+def test_key_text_counts_as_people_do() -> None:
+    assert key_text(("rule", 1, "all", 0, "above")) == "rule[2].all[1].above"
+
+
+def test_both_languages_tell_the_same() -> None:
+    for text in TEXTS.values():
+        names = {name for name in text.en.split("{")[1:] if not name.startswith("{")}
+        assert {name.split("}")[0] for name in names} == {
+            name.split("}")[0] for name in text.ko.split("{")[1:] if not name.startswith("{")
+        }
