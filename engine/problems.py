@@ -122,6 +122,10 @@ TEXTS: Mapping[str, Text] = {
         '"{found}" is no span; write "09:05~15:20" or "open+5m~close-10m"',
         '"{found}": 시간대가 아닙니다. "09:05~15:20" 또는 "open+5m~close-10m"처럼 쓰세요',
     ),
+    "not-a-notifier-url": Text(
+        "is no URL that Apprise accepts for one service; write it as the service's page on appriseit.com says",
+        "Apprise가 받아들이는 서비스 URL이 아닙니다. appriseit.com의 해당 서비스 안내대로 쓰세요",
+    ),
     "not-in-this-version": Text("is not in this version yet", "이 버전에는 아직 없습니다"),
 }
 

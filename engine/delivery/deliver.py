@@ -1,0 +1,149 @@
+"""From the outbox to the targets: builds them from config.toml, and runs a worker for each."""
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TextIO
+
+import trio
+from pydantic import SecretStr
+
+from engine import text
+from engine.clock import Clock
+from engine.config.model import Alerts, Notifier
+from engine.delivery.retry import Pace
+from engine.delivery.target import Address, Outbox, Target
+from engine.delivery.terminal import TARGET_ID, Terminal
+from engine.delivery.threads import ThreadTarget
+from engine.delivery.worker import Worker
+from engine.kst import SECOND_NS
+from engine.locale import Locale
+from engine.problems import Problem
+
+logger = logging.getLogger(__name__)
+
+DRAIN_S = 8.0
+"""The whole daemon ends within 10 s; this leaves two for the rest of it."""
+
+
+class Targets(NamedTuple):
+    """What the notifiers come to."""
+
+    targets: tuple[Target, ...]
+    problems: tuple[Problem, ...]
+    """URLs that Apprise does not accept; without a line, which the reader of config.toml knows."""
+    withheld: tuple[str, ...]
+    """Display names of targets left out because they could reach beyond this machine."""
+
+
+@dataclass(slots=True)
+class _Found:
+    targets: dict[str, ThreadTarget] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    withheld: list[str] = field(default_factory=list)
+
+
+def build_targets(
+    notifiers: Mapping[str, Notifier],
+    *,
+    file: str,
+    loopback_only: bool = False,
+    stdout: TextIO | None = None,
+) -> Targets:
+    """The targets of these notifiers, each URL once. URLs must be resolved: no `${NAME}` is left in them.
+
+    `loopback_only` leaves out whatever could reach another machine. `file` goes into the problems.
+    """
+    found = _Found()
+    for name, notifier in notifiers.items():
+        if notifier.kind == "terminal":
+            _add(found, _terminal(name, notifier, stdout or sys.stdout))
+        for index, url in enumerate(notifier.urls):
+            _open(found, name, notifier, index, url, file=file, loopback_only=loopback_only)
+    return Targets(tuple(found.targets.values()), tuple(found.problems), tuple(found.withheld))
+
+
+async def run(
+    outbox: Outbox,
+    targets: Sequence[Target],
+    clock: Clock,
+    stop: trio.Event,
+    *,
+    alerts: Alerts,
+    locale: Locale,
+    drain_s: float = DRAIN_S,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Delivers until `stop`; then what is in flight has `drain_s` to end, and the rest stays in the outbox."""
+    workers = [Worker(target, outbox, _pace(target.address, alerts), locale, clock) for target in targets]
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            for worker in workers:
+                nursery.start_soon(worker.run)
+            task_status.started()
+            await stop.wait()
+            scope.deadline = trio.current_time() + drain_s
+            for worker in workers:
+                worker.stop()
+    _report_rest(outbox, targets, interrupted=scope.cancelled_caught)
+
+
+def target_id(url: SecretStr) -> str:
+    """Twelve hex digits of the URL's SHA-256: enough to tell targets apart, too few to find a token by."""
+    return hashlib.sha256(url.get_secret_value().strip().encode()).hexdigest()[:12]
+
+
+def _open(
+    found: _Found, name: str, notifier: Notifier, index: int, url: SecretStr, *, file: str, loopback_only: bool
+) -> None:
+    from engine.delivery import apprise  # slow, and needed only where a URL is
+
+    service = apprise.open_service(url)
+    if service is None:
+        found.problems.append(Problem(file, None, f"notifiers.{name}.urls[{index}]", "not-a-notifier-url"))
+        return
+    shown = f"{text.clean(name, 40)}[{index + 1}] {service.kind}"
+    if loopback_only and not service.loopback:
+        found.withheld.append(shown)
+        return
+    address = Address(target_id(url), shown, (name,), _nanoseconds(notifier))
+    _add(found, ThreadTarget(address, service.send))
+
+
+def _terminal(name: str, notifier: Notifier, stdout: TextIO) -> ThreadTarget:
+    """A terminal has no rate to keep to unless somebody asked for one, and a full pipe is waited for: no deadline."""
+    spacing_ns = _nanoseconds(notifier) if "rate" in notifier.model_fields_set else 0
+    address = Address(TARGET_ID, text.clean(name, 40), (name,), spacing_ns)
+    return ThreadTarget(address, Terminal(stdout, os.environ).send, deadline_s=float("inf"))
+
+
+def _add(found: _Found, target: ThreadTarget) -> None:
+    """A target that another notifier has already serves both, at the slower rate."""
+    known = found.targets.get(target.address.id)
+    if known is None:
+        found.targets[target.address.id] = target
+        return
+    names = tuple(dict.fromkeys((*known.address.notifiers, *target.address.notifiers)))
+    spacing_ns = max(known.address.spacing_ns, target.address.spacing_ns)
+    found.targets[target.address.id] = known.at(replace(known.address, notifiers=names, spacing_ns=spacing_ns))
+
+
+def _nanoseconds(notifier: Notifier) -> int:
+    return round(notifier.rate.total_seconds() * SECOND_NS)
+
+
+def _pace(address: Address, alerts: Alerts) -> Pace:
+    digest_ns, ttl_ns = (round(span.total_seconds() * SECOND_NS) for span in (alerts.digest, alerts.ttl))
+    return Pace(address.spacing_ns, digest_ns, ttl_ns)
+
+
+def _report_rest(outbox: Outbox, targets: Sequence[Target], *, interrupted: bool) -> None:
+    queued = outbox.queued()
+    left = {target.address.name: queued[target.address.id] for target in targets if queued[target.address.id]}
+    if left or interrupted:
+        logger.warning("drained left=%d interrupted=%s by_target=%r", sum(left.values()), interrupted, left)
+    else:
+        logger.info("drained left=0")

@@ -1,0 +1,64 @@
+"""When to send: digest, rate and retry as pure arithmetic on nanoseconds."""
+
+from dataclasses import dataclass
+
+from engine.kst import SECOND_NS
+
+FIRST_S = 1.0
+MAX_S = 60.0
+JITTER = 0.2
+"""Up to a fifth is taken off, so that targets that failed together do not come back together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a worker must know of its queue to decide when to send. Times in nanoseconds."""
+
+    count: int
+    first_committed_at: int
+    """When the one that waits longest was committed."""
+    oldest_at: int
+    """When the oldest of them fired: it expires first."""
+    critical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a target wants its messages."""
+
+    spacing_ns: int
+    """Least time between the starts of two attempts."""
+    digest_ns: int
+    """What comes within this becomes one message."""
+    ttl_ns: int
+    """Undelivered this long after firing: given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a worker remembers of its last attempt."""
+
+    started_at: int | None = None
+    failures: int = 0
+    """In a row."""
+    retry_at: int = 0
+
+    def after_success(self) -> "Course":
+        return Course(self.started_at)
+
+    def after_failure(self, now: int, retry_after_s: float, chance: float) -> "Course":
+        failures = self.failures + 1
+        wait_s = max(delay_s(failures, chance), retry_after_s)
+        return Course(self.started_at, failures, now + round(wait_s * SECOND_NS))
+
+
+def delay_s(failures: int, chance: float) -> float:
+    """1 s, doubling to 60 s, less up to a fifth; `chance` is in [0, 1)."""
+    return min(MAX_S, FIRST_S * 2.0 ** min(failures - 1, 10)) * (1 - JITTER * chance)
+
+
+def due_at(waiting: Waiting, pace: Pace, course: Course) -> int:
+    """When what waits may be sent: critical does not wait for a digest, but nothing outruns the rate or a retry."""
+    collected = waiting.first_committed_at + (0 if waiting.critical else pace.digest_ns)
+    spaced = 0 if course.started_at is None else course.started_at + pace.spacing_ns
+    return max(collected, spaced, course.retry_at)

@@ -1,0 +1,51 @@
+"""Alerts on the terminal: standard output, one block of lines each."""
+
+import os
+from collections.abc import Mapping
+from typing import TextIO
+
+from engine import text
+from engine.delivery.target import Delivered, Failed, Message, Outcome
+from engine.rules.model import Severity
+
+TARGET_ID = "terminal"
+_COLOURS = {Severity.INFO: "\x1b[1m", Severity.WARNING: "\x1b[1;33m", Severity.CRITICAL: "\x1b[1;31m"}
+_RESOLVED = "\x1b[1;32m"
+_RESET = "\x1b[0m"
+_INDENT = "  "
+_EMOJI_STYLE = "\ufe0f"
+"""Terminals disagree on how wide the coloured form of a sign is; the plain form they all know."""
+
+
+class Terminal:
+    """Writes past Python's own buffer, straight to the descriptor.
+
+    A thread that hangs in a full pipe would hold that buffer's lock, and the interpreter could not shut down.
+    """
+
+    def __init__(self, stream: TextIO, environment: Mapping[str, str]) -> None:
+        stream.flush()
+        self._stream = stream
+        self._encoding = stream.encoding or "utf-8"
+        self._coloured = stream.isatty() and not environment.get("NO_COLOR")
+
+    def send(self, message: Message) -> Outcome:
+        """Blocks for as long as the reader of a full pipe does. A character that the encoding lacks becomes `?`."""
+        data = self._block(message).encode(self._encoding, errors="replace")
+        try:
+            self._write(data)
+        except OSError as error:
+            return Failed(error.strerror or type(error).__name__)
+        return Delivered()
+
+    def _block(self, message: Message) -> str:
+        title = text.clean(message.title, len(message.title) + 1)
+        if self._coloured:
+            title = f"{_RESOLVED if message.resolved else _COLOURS[message.severity]}{title}{_RESET}"
+        body = [_INDENT + line for line in text.printable(message.body).split("\n") if line]
+        return "\n".join([title, *body, "", ""]).replace(_EMOJI_STYLE, "")
+
+    def _write(self, data: bytes) -> None:
+        descriptor = self._stream.fileno()
+        while data:
+            data = data[os.write(descriptor, data) :]
