@@ -1,4 +1,3 @@
-import os
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -158,7 +157,7 @@ BAD = [
     ("[calendar]\nhours = { '2026-11-19' = '10:00' }", 2, "not-hours", "calendar.hours.2026-11-19"),
     ("[alerts]\nnotify = ['desk']", 2, "unknown-notifier", "alerts.notify[1]"),
     ("[notifiers.desk]\nrate = '20/m'", 1, "notifier-without-urls", "notifiers.desk"),
-    ("[notifiers.terminal]\nkind = 'terminal'\nurls = ['json://127.0.0.1']", 1, "terminal-with-urls", "notifiers.terminal"),
+    ("[notifiers.terminal]\nkind = 'terminal'\nurls = ['json://[::1]']", 1, "terminal-with-urls", "notifiers.terminal"),
     ("[notifiers.terminal]\nkind = 'terminal'\nrate = '20'", 3, "not-a-rate", "notifiers.terminal.rate"),
     ("[http]\nlisten = '0.0.0.0:8765'", 2, "not-loopback", "http.listen"),
     ("[http]\nlisten = '127.0.0.1'", 2, "not-loopback", "http.listen"),
@@ -226,7 +225,7 @@ def test_an_env_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) 
         ('[notifiers.terminal]\nkind = "terminal"\n[notifiers.a]\nurls = ["json://user:TEST@127.0.0.1:9/"]', True),
     ],
 )
-def test_a_config_with_a_literal_secret_must_be_its_owners_alone(tmp_path: Path, text: str, refused: bool) -> None:  # noqa: FBT001 a table's column
+def test_a_config_with_a_literal_secret_must_be_its_owners_alone(tmp_path: Path, text: str, refused: bool) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text)
     path.chmod(0o644)
@@ -246,7 +245,8 @@ def test_secrets_cannot_be_printed(tmp_path: Path) -> None:
     )
     configuration = configured(tmp_path, text, {**ENVIRONMENT, "S": "TEST-CANARY"})
     notifiers = configuration.notifiers(["a"])
-    printed = f"{configuration!r}{configuration.settings!r}{configuration.settings}{notifiers!r}{vars(configuration.settings.feed)}"
+    settings = configuration.settings
+    printed = f"{configuration!r}{settings!r}{settings}{notifiers!r}{vars(settings.feed)}"
     assert "TEST-APP-KEY" not in printed
     assert "TEST-CANARY" not in printed
     assert notifiers["a"].urls[0].get_secret_value() == "slack://TEST-CANARY"
@@ -271,5 +271,5 @@ def test_language_of_errors_about_the_file_itself(tmp_path: Path) -> None:
     for text, locale in (("locale = 'en'\nx = 1", Locale.EN), ("locale = 'xx'", Locale.KO), ("locale = ", Locale.KO)):
         path.write_text(text)
         assert locale_of(path) is locale
-    os.unlink(path)
+    path.unlink()
     assert locale_of(path) is Locale.KO

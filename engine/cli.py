@@ -1,0 +1,185 @@
+"""`pgmwatch`: the commands, what they print, and their exit codes.
+
+0 fine · 1 the answer is no · 2 usage or configuration error · 3 the broker refused the credentials · 130 interrupted.
+What a command needs is imported when it runs: `pgmwatch --help` must not wait for Apprise.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine import __version__
+from engine.errors import ConfigurationError, PgmwatchError
+from engine.locale import Locale, Text
+from engine.problems import Problem
+
+FINE, NO, BAD_CONFIGURATION, INTERRUPTED = 0, 1, 2, 130
+
+
+def main() -> None:
+    """The console script: a user's mistake ends with a sentence and an exit code, never with a traceback."""
+    try:
+        status = commands.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = BAD_CONFIGURATION
+    except click.exceptions.Exit as error:
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    except PgmwatchError as error:
+        _complain(str(error))
+        status = NO
+    except BrokenPipeError:  # `pgmwatch status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = FINE
+    sys.exit(status or FINE)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pgmwatch")
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    envvar="PGMWATCH_CONFIG",
+    default=Path("config.toml"),
+    show_default=True,
+    show_envvar=True,
+    help="The configuration.",
+)
+@click.pass_context
+def commands(context: click.Context, path: Path) -> None:
+    """Watches Korean program trading and tells you in chat what your rules say matters."""
+    if sys.platform == "win32":
+        raise click.UsageError("pgmwatch runs on Linux and macOS; on Windows, under WSL2")
+    context.obj = path
+
+
+@commands.command()
+@click.option(
+    "--notify",
+    multiple=True,
+    metavar="NAME",
+    help="With a simulated market only the terminal and loopback addresses get messages; this notifier gets them too.",
+)
+@click.pass_obj
+def run(path: Path, notify: tuple[str, ...]) -> int:
+    """The daemon, in the foreground. SIGTERM and SIGINT (Ctrl-C) end it cleanly within 10 s."""
+    from engine import daemon, log
+    from engine.ops import state_folder
+
+    try:
+        ready = daemon.prepare(path, os.environ, notify)
+    except ConfigurationError as error:
+        _say_problems(error.problems, path)
+        return BAD_CONFIGURATION
+    settings = ready.plan.configuration.settings
+    log.set_up(settings.log.level, settings.log.format)
+    try:
+        with state_folder.held(ready.plan.configuration.state_folder):
+            return daemon.run(ready)
+    except state_folder.StateFolderError as error:
+        _complain(str(error))
+        return BAD_CONFIGURATION
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def check(path: Path, as_json: bool) -> int:  # noqa: FBT001 click passes options by name
+    """Config and rules: every error at once; then what would be watched."""
+    from engine import daemon
+    from engine.ops import overview
+
+    try:
+        ready = daemon.prepare(path, os.environ, ())
+    except ConfigurationError as error:
+        _say_problems(error.problems, path, as_json=as_json)
+        unsafe = any(problem.code in ("others-can-read", "no-file") for problem in error.problems)
+        return BAD_CONFIGURATION if unsafe else NO
+    found = overview.of_plan(ready.plan, [target.address.name for target in ready.targets])
+    _say(overview.plan_lines(found, ready.plan.configuration.settings.locale), found, as_json=as_json)
+    return FINE
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def status(path: Path, as_json: bool) -> int:  # noqa: FBT001 click passes options by name
+    """What the running daemon sees and does."""
+    import trio
+
+    from engine.config import load
+    from engine.ops import control, overview
+
+    try:
+        configuration = load.load(path, os.environ)
+    except ConfigurationError as error:
+        _say_problems(error.problems, path)
+        return BAD_CONFIGURATION
+    locale = configuration.settings.locale
+    try:
+        answer = trio.run(control.ask, configuration.state_folder, "status")
+    except control.NoDaemonError:
+        _complain(_NO_DAEMON.of(locale).format(folder=configuration.state_folder))
+        return NO
+    _say(overview.status_lines(answer, locale), answer, as_json=as_json)
+    return FINE
+
+
+@commands.command()
+@click.option("--listen", default="127.0.0.1", show_default=True, metavar="HOST", help="A loopback address.")
+@click.option("--rest-port", default=9443, show_default=True, help="Approval keys (HTTP).")
+@click.option("--websocket-port", default=21000, show_default=True, help="The feed (WebSocket).")
+@click.pass_obj
+def simulate(path: Path, listen: str, rest_port: int, websocket_port: int) -> int:
+    """The broker's side alone, on loopback, for this or any other client; see docs/simulator.md."""
+    from engine import daemon, log
+    from engine.config import load
+
+    try:
+        settings = load.load(path, os.environ).settings if path.exists() else None
+    except ConfigurationError as error:
+        _say_problems(error.problems, path)
+        return BAD_CONFIGURATION
+    log.set_up("info" if settings is None else settings.log.level, "text")
+    return daemon.simulate(settings, listen, rest_port, websocket_port)
+
+
+_NO_DAEMON = Text("no daemon is running on {folder}", "{folder}에서 실행 중인 데몬이 없습니다")
+
+
+def _say(lines: Sequence[str], data: Any, *, as_json: bool) -> None:
+    click.echo(json.dumps(data, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def _say_problems(problems: Sequence[Problem], path: Path, *, as_json: bool = False) -> None:
+    """To stderr, `file:line: key: what is wrong`; as JSON, for editors, to stdout."""
+    from engine.config.load import locale_of
+
+    locale = locale_of(path)
+    for problem in problems:
+        if as_json:
+            click.echo(json.dumps(_problem_fields(problem, locale), ensure_ascii=False))
+        else:
+            click.echo(problem.text(locale), err=True)
+
+
+def _problem_fields(problem: Problem, locale: Locale) -> dict[str, object]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "key": problem.key,
+        "code": problem.code,
+        "message": problem.message(locale),
+    }
+
+
+def _complain(text: str) -> None:
+    click.echo(f"pgmwatch: {text}", err=True)

@@ -1,0 +1,88 @@
+"""The task between the feeds and the notifiers: events in, alerts out, in the order in which things happened.
+
+The feeds put events here without waiting; this task applies whatever has come, runs the ticks that are due, and hands
+the alerts over. All of it runs on one thread, so a tick at T may run as soon as the clock is past T and the inbox is
+empty: no event with an earlier time can come any more.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import trio
+
+from engine.alert import Alert
+from engine.clock import Clock
+from engine.evaluation.engine import Engine
+from engine.kst import SECOND_NS
+from engine.stream import Event
+
+log = logging.getLogger(__name__)
+
+_BATCH = 200
+"""Events applied before other tasks get their turn: 200 frames take a few ms, so that PINGPONG is answered in time."""
+_MAX_WAITING = 1_000_000
+"""Events that may wait. Reader and evaluator take turns on one thread, so more than a burst's worth is a defect of
+ours, and a million frames are a minute at twice the highest rate that the broker has been seen to send."""
+_LAG_NS = SECOND_NS
+"""An event applied this long after it was received is worth a line in the log."""
+
+
+class Evaluator:
+    """Applies events to the engine. `commit` takes the alerts of one batch and must not wait."""
+
+    def __init__(self, engine: Engine, clock: Clock, commit: Callable[[Sequence[Alert]], None]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._commit = commit
+        self._inbox: deque[Event] = deque()
+        self._came = trio.Event()
+        self._behind = False
+        self.lag_ns = 0
+        """How long the last event of the last batch had waited."""
+
+    def put(self, event: Event) -> None:
+        """Take an event; never waits."""
+        if len(self._inbox) >= _MAX_WAITING:
+            raise RuntimeError("the evaluator does not keep up")
+        self._inbox.append(event)
+        self._came.set()
+
+    async def run(self) -> None:
+        """Evaluate until cancelled; what was put before is then lost, so call `drain` when the feeds have ended."""
+        while True:
+            if not self._inbox:
+                self._came = trio.Event()
+                with trio.move_on_after(self._until_next_tick_s()):
+                    await self._came.wait()
+            self._step()
+            await trio.lowlevel.checkpoint()
+
+    def drain(self) -> None:
+        """Apply all that still waits."""
+        while self._inbox:
+            self._step()
+
+    def _step(self) -> None:
+        alerts: list[Alert] = []
+        event = None
+        for _ in range(min(len(self._inbox), _BATCH)):
+            event = self._inbox.popleft()
+            alerts += self._engine.apply(event)
+        now = self._clock.now()
+        if not self._inbox:
+            alerts += self._engine.advance(now)
+        if alerts:
+            self._commit(alerts)
+        self._note_lag(0 if event is None else now - event.t)
+
+    def _until_next_tick_s(self) -> float:
+        """A tick is due when the clock is past a whole second; 1 ms more makes sure that it is."""
+        return (SECOND_NS - self._clock.now() % SECOND_NS) / SECOND_NS + 0.001
+
+    def _note_lag(self, lag_ns: int) -> None:
+        self.lag_ns = lag_ns
+        behind = lag_ns > _LAG_NS
+        if behind != self._behind:
+            self._behind = behind
+            log.warning("evaluation %s lag_ms=%d", "behind" if behind else "caught up", self.lag_ns // 1_000_000)

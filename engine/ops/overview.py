@@ -1,0 +1,130 @@
+"""What `check` and `status` show: first as data (their --json), then as lines in the user's language. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from engine.config.model import Source
+from engine.locale import Locale, Text
+from engine.names import name_of
+from engine.plan import Plan
+from engine.units import duration_text
+
+_MAX_LISTED = 50
+"""Lines of one kind that a terminal gets; --json has them all."""
+
+_SOURCE = Text("source {source}, market {market}", "데이터 {source}, 시장 {market}")
+_RULES = Text("{count} rules", "규칙 {count}개")
+_RULE = Text("  {name}: {symbols} symbols, to {notify}", "  {name}: 종목 {symbols}개, 알림 {notify}")
+_OFF = Text("  {name}: switched off", "  {name}: 꺼짐")
+_NEEDED = Text(
+    "{needed} registrations needed, {available} available ({accounts} × {each})",
+    "실시간 등록 {needed}건 필요, {available}건 가능(계정 {accounts}개 × {each}건)",
+)
+_NOT_COVERED = Text("not covered: {symbols}", "등록 한도를 넘어 감시하지 못하는 종목: {symbols}")
+_TARGETS = Text("messages go to {targets}", "알림 대상: {targets}")
+_FINE = Text("all is well", "이상 없음")
+
+_UP = Text("pgmwatch {version}, up {up}; {source}", "pgmwatch {version}, 가동 {up}; {source}")
+_FEED = Text(
+    "feed {account}: {phase}; {subscribed}/{wanted} symbols, {records} records, {malformed} malformed, last {age} ago",
+    "피드 {account}: {phase}; 종목 {subscribed}/{wanted}, 레코드 {records}건, 불량 {malformed}건, 마지막 수신 {age} 전",
+)
+_EVALUATION = Text(
+    "rules: {rules}; firing {firing}, pending {pending}; lag {lag_ms} ms",
+    "규칙: {rules}개; 발생 중 {firing}, 대기 중 {pending}; 지연 {lag_ms} ms",
+)
+_STATE = Text("  {phase} {rule} {symbol} since {since}", "  {phase} {rule} {symbol} {since}부터")
+_TARGET = Text(
+    "target {name}: {delivered} delivered, {queued} waiting, {failed} failed attempts, {expired} expired",
+    "대상 {name}: 전송 {delivered}, 대기 {queued}, 실패 {failed}, 만료 {expired}",
+)
+_MORE = Text("  … and {count} more", "  … 외 {count}건")
+
+
+def of_plan(plan: Plan, targets: Sequence[str]) -> dict[str, Any]:
+    """What would be watched, and where its alerts would go. `targets` are names, never URLs."""
+    settings = plan.configuration.settings
+    feed = settings.feed
+    accounts = len(feed.account) if feed.source is Source.KIS else 1
+    available = accounts * feed.max_registrations
+    return {
+        "source": feed.source,
+        "market": feed.market,
+        "rules": [
+            {
+                "name": rule.name,
+                "file": rule.file,
+                "line": rule.line,
+                "enabled": rule.enabled,
+                "symbols": list(rule.symbols),
+                "notify": list(rule.notify),
+            }
+            for rule in plan.rules
+        ],
+        "registrations": {"needed": len(plan.symbols), "available": available},
+        "accounts": accounts,
+        "not_covered": list(plan.symbols[available:]),
+        "targets": list(targets),
+    }
+
+
+def plan_lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
+    """`of_plan`, for people."""
+    registrations = found["registrations"]
+    lines = [_SOURCE.of(locale).format_map(found), _RULES.of(locale).format(count=len(found["rules"]))]
+    for rule in found["rules"]:
+        shown = _RULE if rule["enabled"] else _OFF
+        count, notify = len(rule["symbols"]), ", ".join(rule["notify"])
+        lines.append(shown.of(locale).format(name=rule["name"], symbols=count, notify=notify))
+    each = registrations["available"] // found["accounts"]
+    lines.append(_NEEDED.of(locale).format(**registrations, accounts=found["accounts"], each=each))
+    if found["not_covered"]:
+        lines.append(_NOT_COVERED.of(locale).format(symbols=", ".join(map(_named, found["not_covered"]))))
+    lines.append(_TARGETS.of(locale).format(targets=", ".join(found["targets"]) or "-"))
+    lines.append(_FINE.of(locale))
+    return lines
+
+
+def _named(code: str) -> str:
+    name = name_of(code)
+    return code if name == code else f"{name}({code})"
+
+
+def status_lines(status: Mapping[str, Any], locale: Locale) -> list[str]:
+    """The daemon's answer to `status`, for people."""
+    lines = [_UP.of(locale).format(**status["daemon"], source=_SOURCE.of(locale).format_map(status["daemon"]))]
+    lines += [_FEED.of(locale).format_map(_feed_fields(feed)) for feed in status["feeds"]]
+    lines.append(_EVALUATION.of(locale).format_map(_evaluation_fields(status["evaluation"])))
+    lines += _limited(_state_lines(status["evaluation"]["states"], locale), locale)
+    lines += [_TARGET.of(locale).format_map(target) for target in status["targets"]]
+    return lines
+
+
+def _feed_fields(feed: Mapping[str, Any]) -> dict[str, Any]:
+    age = feed["last_record_age_s"]
+    return {
+        **feed,
+        "subscribed": len(feed["subscribed"]),
+        "records": f"{feed['records']:,}",
+        "malformed": sum(feed["malformed"].values()),
+        "age": "–" if age is None else duration_text(age),
+    }
+
+
+def _evaluation_fields(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    phases = Counter(state["phase"] for state in evaluation["states"])
+    return {**evaluation, "firing": phases["firing"], "pending": phases["pending"]}
+
+
+def _state_lines(states: Iterable[Mapping[str, Any]], locale: Locale) -> Iterator[str]:
+    for state in states:
+        if state["since"]:
+            since = state["since"][11:19]
+            yield _STATE.of(locale).format(**{**state, "symbol": _named(state["symbol"]), "since": since})
+
+
+def _limited(lines: Iterable[str], locale: Locale) -> list[str]:
+    found = list(lines)
+    more = len(found) - _MAX_LISTED
+    return found if more <= 0 else [*found[:_MAX_LISTED], _MORE.of(locale).format(count=more)]

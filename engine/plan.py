@@ -1,0 +1,67 @@
+"""What a run will do: configuration, rules and notifiers, read and checked together before anything is started."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.config import load as config_load
+from engine.config.load import Configuration
+from engine.config.model import Notifier
+from engine.errors import ConfigurationError
+from engine.names import NAMES
+from engine.problems import Problem
+from engine.rules import load as rules_load
+from engine.rules.model import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that passed every check. Notifiers hold secrets, as SecretStr."""
+
+    configuration: Configuration
+    rules: tuple[Rule, ...]
+    """In the order in which their alerts stand, disabled ones among them."""
+    notifiers: Mapping[str, Notifier]
+    """Those that an enabled rule or `[alerts]` names, with their URLs filled in."""
+
+    @property
+    def enabled_rules(self) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if rule.enabled)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every symbol that an enabled rule watches, in the order in which they are first named."""
+        return tuple(dict.fromkeys(symbol for rule in self.enabled_rules for symbol in rule.symbols))
+
+
+def make(path: Path, environ: Mapping[str, str]) -> Plan:
+    """Read config.toml and the rules folder. Raises ConfigurationError with every problem of every file."""
+    configuration = config_load.load(path, environ)
+    alerts = configuration.settings.alerts
+    problems: list[Problem] = []
+    rules: tuple[Rule, ...] = ()
+    world = rules_load.World(configuration.settings.notifiers, alerts.notify, _codes_by_name())
+    try:
+        rules = rules_load.load(configuration.rules_folder, world)
+    except ConfigurationError as error:
+        problems += error.problems
+    wanted = [*alerts.notify, *alerts.ops, *_named_by(rules)]
+    try:
+        notifiers = configuration.notifiers(wanted)
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return Plan(configuration, rules, notifiers)
+
+
+def _named_by(rules: Iterable[Rule]) -> Iterable[str]:
+    return (name for rule in rules if rule.enabled for name in rule.notify)
+
+
+def _codes_by_name() -> Mapping[str, Sequence[str]]:
+    codes = defaultdict(list)
+    for code, name in NAMES.items():
+        codes[name].append(code)
+    return dict(codes)  # no defaultdict: asking for an unknown name must not add it

@@ -1,0 +1,108 @@
+"""Who may import whom. The pure rooms know no clock, socket or thread; the edges do not know each other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path(__file__).parents[1] / "engine"
+
+SHARED = {
+    "alert", "errors", "kst", "locale", "problems", "record", "session", "stream", "text", "units", "rules.model",
+    "config.model",
+}  # fmt: skip
+"""Frozen models and small helpers: anyone may import these, and they import only each other."""
+
+ROOMS: dict[str, set[str]] = {
+    # pure
+    "toml": set(),
+    "validation": {"toml"},
+    "names": set(),
+    "clock": set(),
+    "log": set(),
+    "rules": {"toml", "validation"},
+    "config": {"toml", "validation"},
+    "evaluation": set(),
+    # edges
+    "kis": {"clock"},
+    "simulator": {"clock"},
+    "delivery": {"clock"},
+    "store": {"delivery"},
+    "ops": {"names", "plan"},
+    # what joins them
+    "plan": {"config", "names", "rules"},
+    "evaluator": {"clock", "evaluation"},
+    "daemon": {
+        "clock", "config", "delivery", "evaluation", "evaluator", "kis", "log", "names", "ops", "plan", "simulator",
+        "store",
+    },
+    "cli": {"config", "daemon", "log", "ops"},
+    "__main__": {"cli"},
+}  # fmt: skip
+"""Room → the rooms that it may import, besides the shared ones and itself."""
+
+PURE = [
+    "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
+    "kis/backoff", "kis/protocol", "kis/slots", "kst", "locale", "names", "problems", "record", "rules/document",
+    "rules/model", "session", "simulator/market", "stream", "text", "units", "ops/overview",
+]  # fmt: skip
+IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}
+
+FOREIGN = {
+    "apprise": {"delivery/apprise.py"},
+    "trio_websocket": {"kis/websocket.py", "simulator/websocket.py", "simulator/server.py"},
+    "httpx2": {"kis/approval.py"},
+    "tree_sitter": {"toml.py"},
+    "dotenv": {"config/environment.py"},
+}
+"""Library → the files that may import it: each is wrapped once."""
+
+FILES = sorted(ENGINE.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of all modules that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            module = node.module or ""
+            for alias in node.names:
+                below = f"{module}.{alias.name}"
+                is_module = (ENGINE.parent / below.replace(".", "/")).with_suffix(".py").exists()
+                found.add(below if is_module else module)
+    return found
+
+
+def room_of(module: str) -> str:
+    """`rules.model` → itself as it is shared; `rules.load` → `rules`."""
+    return module if module in SHARED else module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ENGINE)))
+def test_arrows_point_one_way(path: Path) -> None:
+    module = ".".join(path.relative_to(ENGINE).with_suffix("").parts)
+    room = room_of(module)
+    if room == "__init__" or path.name == "__init__.py":
+        assert imports(path) == set()
+        return
+    allowed = SHARED | (set() if room in SHARED else ROOMS[room] | {room})
+    for name in imports(path):
+        if name.startswith("engine."):
+            assert room_of(name.removeprefix("engine.")) in allowed, f"{module} may not import {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ENGINE)))
+def test_each_library_is_wrapped_once(path: Path) -> None:
+    tops = {name.split(".")[0] for name in imports(path)}
+    for library, homes in FOREIGN.items():
+        assert library not in tops or str(path.relative_to(ENGINE)) in homes
+
+
+@pytest.mark.parametrize("place", PURE)
+def test_the_pure_parts_know_no_clock_and_no_socket(place: str) -> None:
+    files = sorted((ENGINE / place).rglob("*.py")) or [(ENGINE / place).with_suffix(".py")]
+    for path in files:
+        assert not {name.split(".")[0] for name in imports(path)} & IMPURE, path
