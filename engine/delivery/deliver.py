@@ -3,8 +3,9 @@
 import hashlib
 import logging
 import os
+import random
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TextIO
 
@@ -75,10 +76,16 @@ async def run(
     alerts: Alerts,
     locale: Locale,
     drain_s: float = DRAIN_S,
+    chance: Callable[[], float] = random.random,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Delivers until `stop`; then what is in flight has `drain_s` to end, and the rest stays in the outbox."""
-    workers = [Worker(target, outbox, _pace(target.address, alerts), locale, clock) for target in targets]
+    """Delivers until `stop`; then what is in flight has `drain_s` to end, and the rest stays in the outbox.
+
+    `chance` gives numbers in [0, 1) that spread the retries.
+    """
+    workers = [
+        Worker(target, outbox, _pace(target.address, alerts), locale, clock, chance=chance) for target in targets
+    ]
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             for worker in workers:

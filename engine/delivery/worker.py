@@ -2,7 +2,6 @@
 
 import logging
 import math
-import random
 from collections.abc import Callable
 
 import trio
@@ -28,7 +27,7 @@ class Worker:
         locale: Locale,
         clock: Clock,
         *,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float],
     ) -> None:
         self._target = target
         self._id = target.address.id

@@ -1,0 +1,350 @@
+"""Workers under virtual time, with targets that are scripted."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+import trio
+from delivery_samples import a_notice
+
+from engine.clock import Clock
+from engine.config.model import Alerts
+from engine.delivery import deliver
+from engine.delivery.target import Address, Delivered, Failed, Message, Outcome, Target, Unknown
+from engine.kst import SECOND_NS
+from engine.locale import Locale
+from engine.rules.model import Severity
+from engine.store import Store
+
+Script = Callable[[int], Awaitable[Outcome]]
+
+
+async def yes(_: int) -> Outcome:
+    return Delivered()
+
+
+async def no(_: int) -> Outcome:
+    return Failed("HTTP 503")
+
+
+async def never(_: int) -> Outcome:
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+@dataclass
+class Fake:
+    """A target whose n-th attempt does as the script says; `room_after` attempts hang until `returned` is set."""
+
+    script: Script = yes
+    spacing_s: float = 0
+    name: str = "desk[1] fake"
+    notifier: str = "desk"
+    deadline_s: float = 40
+    threads: int = 3
+    stuck: int = 0
+    sent: list[tuple[float, Message]] = field(default_factory=list)
+    returned: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def address(self) -> Address:
+        return Address(self.name, self.name, (self.notifier,), round(self.spacing_s * SECOND_NS))
+
+    async def room(self) -> None:
+        if self.stuck >= self.threads:
+            await self.returned.wait()
+            self.stuck = 0
+
+    async def send(self, message: Message) -> Outcome:
+        self.sent.append((trio.current_time(), message))
+        try:
+            return await self.script(len(self.sent))
+        except trio.Cancelled:
+            self.stuck += 1
+            raise
+
+    def times(self, start: float) -> list[float]:
+        return [round(at - start, 3) for at, _ in self.sent]
+
+    def titles(self) -> list[str]:
+        return [message.title for _, message in self.sent]
+
+
+class House:
+    """Store, workers and clock of one test; the jitter is switched off."""
+
+    def __init__(
+        self, nursery: trio.Nursery, targets: Sequence[Target], *, ttl_s: float = 1800, digest_s: float = 2
+    ) -> None:
+        self.clock = Clock()
+        self.start = trio.current_time()
+        self.store = Store([target.address for target in targets])
+        self.stop = trio.Event()
+        self.targets = targets
+        self.alerts = Alerts.model_construct(ttl=timedelta(seconds=ttl_s), digest=timedelta(seconds=digest_s))
+        nursery.start_soon(self._run)
+
+    async def _run(self) -> None:
+        await deliver.run(
+            self.store,
+            self.targets,
+            self.clock,
+            self.stop,
+            alerts=self.alerts,
+            locale=Locale.EN,
+            drain_s=5,
+            chance=lambda: 0.0,
+        )
+
+    def commit(self, *names: str, severity: Severity = Severity.WARNING, notify: str = "desk") -> None:
+        now = self.clock.now()
+        self.store.commit([a_notice(name, at=now, severity=severity, notify=(notify,)) for name in names], now)
+
+
+async def test_alerts_within_the_digest_become_one_message(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    target = Fake()
+    house = House(nursery, [target])
+    house.commit("a")
+    await trio.sleep(1.9)
+    house.commit("b")
+    await trio.sleep(10)
+    house.commit("c")
+    await trio.sleep(10)
+    assert target.times(house.start) == [2.0, 13.9]
+    assert target.titles() == ["title of a · and 1 more", "title of c"]
+
+
+async def test_critical_does_not_wait_and_takes_along_what_does(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    target = Fake()
+    house = House(nursery, [target])
+    house.commit("a")
+    await trio.sleep(1)
+    house.commit("b", severity=Severity.CRITICAL)
+    await trio.sleep(10)
+    assert target.times(house.start) == [1.0]
+    assert target.titles() == ["title of b · and 1 more"]
+    assert target.sent[0][1].severity is Severity.CRITICAL
+
+
+async def test_messages_keep_the_rate_and_what_waits_is_merged(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    target = Fake(spacing_s=3)
+    house = House(nursery, [target], digest_s=0)
+    for number in range(10):
+        house.commit(f"n{number}", severity=Severity.CRITICAL if number == 5 else Severity.WARNING)
+        await trio.sleep(0.95)
+    await trio.sleep(10)
+    assert target.times(house.start) == [0.0, 3.0, 6.0, 9.0]
+    assert target.titles()[2] == "title of n5 · and 2 more"
+
+
+async def test_a_failure_is_retried_with_growing_delays_until_it_succeeds(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def fourth_time_lucky(attempt: int) -> Outcome:
+        return Delivered() if attempt == 4 else Failed("HTTP 503")
+
+    target = Fake(fourth_time_lucky)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(100)
+    assert target.times(house.start) == [0.0, 1.0, 3.0, 7.0]
+    assert "failed target='desk[1] fake' notices=1 attempt=3 took_ms=0 reason='HTTP 503' retry_in_s=4.0" in caplog.text
+    assert "delivered target='desk[1] fake' notices=1 attempt=4 took_ms=0" in caplog.text
+    assert "may repeat" not in target.sent[-1][1].body
+
+
+async def test_retry_after_is_obeyed(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> None:
+    async def busy_first(attempt: int) -> Outcome:
+        return Failed("HTTP 429", retry_after_s=30) if attempt == 1 else Delivered()
+
+    target = Fake(busy_first)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(100)
+    assert target.times(house.start) == [0.0, 30.0]
+
+
+async def test_an_alert_that_cannot_be_delivered_expires_once_it_is_too_old(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    healthy = trio.Event()
+
+    async def later(_: int) -> Outcome:
+        return Delivered() if healthy.is_set() else Failed("HTTP 503")
+
+    target = Fake(later)
+    house = House(nursery, [target], digest_s=0, ttl_s=60)
+    house.commit("a")
+    await trio.sleep(120)
+    attempts = len(target.sent)
+    assert target.times(house.start)[-1] <= 60
+    assert house.store.status()[0].expired == 1
+    healthy.set()
+    house.commit("b")
+    await trio.sleep(70)
+    assert len(target.sent) == attempts + 1
+    assert target.sent[-1][1].body.split("\n")[-2:] == ["not sent, too old: 1", "· title of a"]
+
+
+async def test_an_alert_that_only_waits_for_the_rate_expires_as_well(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    target = Fake(spacing_s=3600)
+    house = House(nursery, [target], digest_s=0, ttl_s=60)
+    house.commit("a")
+    await trio.sleep(1)
+    house.commit("b")
+    await trio.sleep(61)
+    assert house.store.status()[0].expired == 1
+    assert target.titles() == ["title of a"]
+
+
+async def test_a_late_message_says_how_late_it_is(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    async def sixth(attempt: int) -> Outcome:
+        return Delivered() if attempt == 7 else Failed("HTTP 503")
+
+    target = Fake(sixth)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(200)
+    assert target.times(house.start)[-1] == 63.0
+    assert target.sent[-1][1].body.endswith("sent 1 min 3 s late")
+    assert "late" not in target.sent[4][1].body
+
+
+async def test_an_attempt_without_end_is_given_up_and_its_retry_says_that_it_may_repeat(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hangs_first(attempt: int) -> Outcome:
+        return await (never if attempt == 1 else yes)(attempt)
+
+    target = Fake(hangs_first)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(100)
+    assert target.times(house.start) == [0.0, 41.0]
+    assert "may repeat" in target.sent[1][1].body
+    assert "unknown target='desk[1] fake' notices=1 attempt=1 took_ms=40000 reason='no end within 40 s'" in caplog.text
+    assert house.store.status()[0].unknown == 1
+
+
+async def test_a_target_that_always_hangs_is_left_alone_until_something_returns(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hangs_thrice(attempt: int) -> Outcome:
+        return await (never if attempt <= 3 else yes)(attempt)
+
+    target = Fake(hangs_thrice)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(1000)
+    assert len(target.sent) == 3
+    assert "stuck target='desk[1] fake' attempts=3" in caplog.text
+    target.returned.set()
+    await trio.sleep(1)
+    assert len(target.sent) == 4
+    assert house.store.status()[0].delivered == 1
+
+
+async def test_what_waits_for_a_stuck_target_expires(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    target = Fake(never)
+    house = House(nursery, [target], digest_s=0, ttl_s=300)
+    house.commit("a")
+    await trio.sleep(301)
+    assert len(target.sent) == 3
+    assert house.store.status()[0].expired == 1
+
+
+async def test_a_hanging_target_delays_no_other(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> None:
+    hanging, healthy = Fake(never, name="a"), Fake(name="b")
+    house = House(nursery, [hanging, healthy], digest_s=0)
+    for number in range(5):
+        house.commit(f"n{number}")
+        await trio.sleep(1)
+    assert healthy.times(house.start) == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert house.store.queued() == {"a": 5, "b": 0}
+
+
+async def test_stopping_lets_what_is_in_flight_end_and_leaves_the_rest(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def slow(_: int) -> Outcome:
+        await trio.sleep(3)
+        return Delivered()
+
+    target, idle = Fake(slow), Fake(name="idle", notifier="nobody")
+    async with trio.open_nursery() as nursery:
+        house = House(nursery, [target, idle], digest_s=0)
+        house.commit("a")
+        await trio.sleep(1)
+        house.commit("b", "c")
+        house.stop.set()
+    assert trio.current_time() - house.start == pytest.approx(3)
+    assert target.titles() == ["title of a"]
+    assert house.store.queued() == {"desk[1] fake": 2, "idle": 0}
+    assert "drained left=2 interrupted=False by_target={'desk[1] fake': 2}" in caplog.text
+
+
+async def test_stopping_does_not_wait_longer_than_it_may(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with trio.open_nursery() as nursery:
+        house = House(nursery, [Fake(never)], digest_s=0)
+        house.commit("a")
+        await trio.sleep(1)
+        house.stop.set()
+    assert trio.current_time() - house.start == pytest.approx(6)
+    assert "reason='interrupted'" in caplog.text
+    assert "drained left=1 interrupted=True" in caplog.text
+    (status,) = house.store.status()
+    assert (status.queued, status.attempting, status.unknown) == (1, 0, 1)
+
+
+async def test_stopping_ends_a_wait_for_rate_retry_or_room_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    paced, failing, stuck = Fake(spacing_s=3600, name="a"), Fake(no, name="b"), Fake(never, name="c", deadline_s=1)
+    async with trio.open_nursery() as nursery:
+        house = House(nursery, [paced, failing, stuck], digest_s=0)
+        house.commit("x")
+        await trio.sleep(50)
+        house.commit("y")
+        await trio.sleep(5)
+        began = trio.current_time()
+        house.stop.set()
+    assert trio.current_time() - began < 1e-6
+
+
+async def test_a_cancelled_daemon_settles_on_its_way_out(autojump_clock: trio.testing.MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        house = House(nursery, [Fake(never)], digest_s=0)
+        house.commit("a")
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert house.store.queued() == {"desk[1] fake": 1}
+    assert house.store.status()[0].attempting == 0
+
+
+async def test_unknown_from_the_target_itself_may_repeat(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    async def lost_first(attempt: int) -> Outcome:
+        return Unknown("no reply") if attempt == 1 else Delivered()
+
+    target = Fake(lost_first)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(10)
+    assert target.sent[1][1].body.endswith("may repeat an earlier message")
