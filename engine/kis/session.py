@@ -1,0 +1,322 @@
+"""The life of one open session: asking for symbols, reading, answering PINGPONG, watching, a clean end.
+
+Three tasks share it. The reader stamps, decodes and hands on, and waits for nothing but the peer; the asker paces the
+requests; the watch finds a peer that is gone without a word. All ways in which it can end but the wanted one are
+exceptions, which must leave the WebSocket's context before anyone deals with them.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NoReturn
+from typing import Protocol as Interface
+
+import trio
+
+from engine.clock import Clock
+from engine.errors import PgmwatchError
+from engine.kis.backoff import PROOF_NS, Ending
+from engine.kis.protocol import Ack, AckKind, Data, MalformedFrameError, Other, Ping, Protocol
+from engine.kis.registrations import Change, Registrations, Standing
+from engine.kis.watchdog import Verdict, Watchdog
+from engine.kis.websocket import LostError
+from engine.kst import SECOND_NS
+from engine.stream import Down, Event, Frame, Up
+
+PACE_S = 0.075
+"""Between two requests; the broker wants 50 to 100 ms."""
+FAREWELL_S = 5.0
+"""For unsubscribing: 41 requests take 3.1 s at that pace, their answers one second more. With the close handshake's 2 s
+this stays within the ten seconds in which the daemon ends."""
+_MAX_ONCE = 256
+
+log = logging.getLogger(__name__)
+
+
+class Socket(Interface):
+    """What a session needs of a WebSocket (engine.kis.websocket)."""
+
+    @property
+    def last_heard_s(self) -> float: ...
+
+    async def receive(self) -> str: ...
+
+    async def send(self, text: str) -> None: ...
+
+
+class DismissedError(PgmwatchError):
+    """The broker ends this session: it refuses the key, or the key is in use elsewhere."""
+
+    def __init__(self, ending: Ending, ack: Ack) -> None:
+        super().__init__(f"{ack.code} {ack.message}".strip())
+        self.ending = ending
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a feed counts, over all its sessions."""
+
+    frames: int = 0
+    records: int = 0
+    pings: int = 0
+    malformed: Counter[str] = field(default_factory=Counter)
+    """Frames that could not be used, by reason."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Records left out of usable frames, by reason."""
+    drifted: int = 0
+    """Data frames whose records had appended fields."""
+    other: int = 0
+    """Frames of another TR."""
+    unsubscribed: int = 0
+    """Records of symbols that this feed does not watch."""
+    unknown: int = 0
+    """Answers with a code that is in no table, or that belong to no request."""
+    last_frame: int | None = None
+    last_records: dict[str, int] = field(default_factory=dict)
+    """When the last record came, by symbol of this feed."""
+    rejected: dict[str, str] = field(default_factory=dict)
+    """Symbols that the broker does not take, with its code; for the life of the feed."""
+    appended: set[int] = field(default_factory=set)
+    """Kinds of drift that were reported."""
+
+
+class Session:
+    def __init__(
+        self,
+        name: str,
+        symbols: Iterable[str],
+        socket: Socket,
+        protocol: Protocol,
+        *,
+        idle_s: float,
+        tally: Tally,
+        clock: Clock,
+        put: Callable[[Event], None],
+        proven: Callable[[], None],
+    ) -> None:
+        """`proven` is called once data has flowed for a minute."""
+        self._name = name
+        self._symbols = frozenset(symbols)
+        self._socket = socket
+        self._protocol = protocol
+        self._idle_s = idle_s
+        self._tally = tally
+        self._clock = clock
+        self._put = put
+        self._proven: Callable[[], None] | None = proven
+        self._first_data: int | None = None
+        self.registrations = Registrations(symbols, tally.rejected)
+        self._up: dict[str, None] = {}  # an ordered set: what `Up` was said of
+        self._started = clock.now()
+        self._changed = trio.Event()
+        self._requests: dict[str, str] = {}
+        self._said: set[tuple[str, ...]] = set()
+        self.settled = False
+        """Every symbol has had its answer, or is being asked again only now and then."""
+
+    async def run(self, stop: trio.Event) -> None:
+        """Returns after the clean end that `stop` asks for; else raises `LostError` or `DismissedError`, in a group."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read)
+                nursery.start_soon(self._watch)
+                with trio.CancelScope() as asking:
+                    nursery.start_soon(self._cancel_on, stop, asking)
+                    await self._ask()
+                await self._say_farewell()
+                nursery.cancel_scope.cancel()
+        finally:
+            # Before the close handshake: symbols are blind from now, not from two seconds later.
+            if self._up:
+                self._put(Down(self._clock.now(), tuple(self._up)))
+
+    @staticmethod
+    async def _cancel_on(event: trio.Event, scope: trio.CancelScope) -> None:
+        await event.wait()
+        scope.cancel()
+
+    # -- asking
+
+    async def _ask(self) -> NoReturn:
+        while True:
+            now = self._clock.now()
+            symbol = self.registrations.due(now)
+            if symbol is None:
+                await self._wait(self.registrations.next_due(), now)
+                continue
+            self.registrations.asked(symbol, now)  # before sending: the answer may be here before send() returns
+            await self._send(symbol, self._protocol.subscribe(symbol))
+
+    async def _wait(self, until: int | None, now: int) -> None:
+        """For an answer, or `until`."""
+        self._announce()
+        timeout_s = float("inf") if until is None else max(0.0, (until - now) / SECOND_NS)
+        with trio.move_on_after(timeout_s):
+            await self._changed.wait()
+        self._changed = trio.Event()
+
+    async def _send(self, symbol: str, request: str) -> None:
+        self._requests[symbol] = self._protocol.redacted(request)
+        await self._socket.send(request)
+        await trio.sleep(PACE_S)
+
+    async def _say_farewell(self) -> None:
+        """Unsubscribe. Else the broker may hold the slot for minutes, and the next start finds it in use."""
+        with trio.move_on_after(FAREWELL_S):
+            for symbol in self.registrations.registered:
+                await self._send(symbol, self._protocol.unsubscribe(symbol))
+            while self.registrations.registered:
+                await self._wait(None, 0)
+
+    def _announce(self) -> None:
+        if self.settled or not self.registrations.settled:
+            return
+        self.settled = True
+        having, seconds = self.registrations.having, (self._clock.now() - self._started) / SECOND_NS
+        log.info(
+            "feed subscribed account=%s up=%d rejected=%d left_out=%d pending=%d seconds=%.1f",
+            self._name,
+            len(having(Standing.UP)),
+            len(having(Standing.REJECTED)),
+            len(having(Standing.LEFT_OUT)),
+            len(having(Standing.WAITING)) + len(having(Standing.ASKED)),
+            seconds,
+        )
+
+    # -- reading
+
+    async def _read(self) -> NoReturn:
+        while True:
+            text = await self._socket.receive()
+            t = self._clock.now()
+            self._tally.last_frame = t
+            try:
+                event = self._protocol.receive(text)
+            except MalformedFrameError as error:
+                self._malformed(error.reason, len(text))
+                continue
+            if isinstance(event, Data):
+                self._data(event, t)
+            elif isinstance(event, Ping):
+                await self._socket.send(event.text)
+                self._tally.pings += 1
+            elif isinstance(event, Ack):
+                self._ack(event, t)
+            else:
+                self._other(event)
+
+    def _data(self, data: Data, t: int) -> None:
+        tally = self._tally
+        tally.frames += 1
+        tally.records += len(data.records)
+        if data.dropped:
+            self._dropped(data.dropped)
+        if data.appended:
+            self._drift(data.appended)
+        for record in data.records:
+            symbol = record.symbol
+            if symbol not in self._symbols:
+                tally.unsubscribed += 1
+                continue
+            tally.last_records[symbol] = t
+            if symbol not in self._up and self.registrations.heard(symbol):
+                self._is_up(symbol, t)
+        self._put(Frame(t, data.records, data.text))
+        self._prove(t)
+
+    def _prove(self, t: int) -> None:
+        if self._first_data is None:
+            self._first_data = t
+        elif self._proven is not None and t - self._first_data >= PROOF_NS:
+            self._proven()
+            self._proven = None
+
+    def _is_up(self, symbol: str, t: int) -> None:
+        self._up[symbol] = None
+        self._put(Up(t, (symbol,)))
+        self._changed.set()
+
+    def _ack(self, ack: Ack, t: int) -> None:
+        if ack.kind is AckKind.IN_USE:
+            raise DismissedError(Ending.IN_USE, ack)
+        if ack.kind is AckKind.CREDENTIALS:
+            raise DismissedError(Ending.KEY_REFUSED, ack)
+        if ack.tr_id not in (None, self._protocol.tr_id):
+            self._tally.other += 1
+            return
+        change = self.registrations.answered(ack, t)
+        if ack.kind is AckKind.UNKNOWN or change.symbol is None:
+            self._tally.unknown += 1
+        if change.symbol is not None and change.standing is Standing.UP:
+            self._is_up(change.symbol, t)
+        elif ack.kind not in (AckKind.SUBSCRIBED, AckKind.UNSUBSCRIBED):
+            self._report(ack, change)
+        self._changed.set()
+
+    # -- reporting
+
+    def _report(self, ack: Ack, change: Change) -> None:
+        if ack.kind is AckKind.REJECTED_SYMBOL and change.symbol and change.standing is Standing.REJECTED:
+            self._tally.rejected[change.symbol] = ack.code
+        if not self._first_time("ack", ack.code, "" if ack.kind is AckKind.OVER_LIMIT else change.symbol or ""):
+            return
+        level, detail = logging.WARNING, ""
+        if ack.kind is AckKind.OVER_LIMIT:
+            detail = " left_out=" + ",".join(self.registrations.having(Standing.LEFT_OUT))
+        elif ack.kind is AckKind.MALFORMED_REQUEST:  # our defect
+            level, detail = logging.ERROR, " request=" + self._requests.get(change.symbol or "", "unknown")
+        log.log(
+            level,
+            'feed answer account=%s kind="%s" code=%s symbol=%s message=%s%s',
+            *(
+                self._name,
+                ack.kind,
+                ack.code,
+                change.symbol or "unknown",
+                json.dumps(ack.message, ensure_ascii=False),
+                detail,
+            ),
+        )
+
+    def _malformed(self, reason: str, length: int) -> None:
+        self._tally.malformed[reason] += 1
+        if self._first_time("malformed", reason):
+            log.warning("feed malformed account=%s reason=%s length=%d", self._name, reason, length)
+
+    def _dropped(self, dropped: dict[str, int]) -> None:
+        self._tally.dropped.update(dropped)
+        for reason in dropped:
+            if self._first_time("dropped", reason):
+                log.warning("feed dropped account=%s reason=%s", self._name, reason)
+
+    def _drift(self, appended: int) -> None:
+        self._tally.drifted += 1
+        if appended not in self._tally.appended and len(self._tally.appended) < _MAX_ONCE:
+            self._tally.appended.add(appended)
+            log.warning("feed drift account=%s appended_fields=%d", self._name, appended)
+
+    def _other(self, event: Other) -> None:
+        self._tally.other += 1
+        if self._first_time("other", event.tr_id):
+            log.warning("feed other account=%s tr_id=%s", self._name, event.tr_id)
+
+    def _first_time(self, *what: str) -> bool:
+        """Once a session for the same thing, and not without end for ever new things: the rest is counted."""
+        if what in self._said or len(self._said) >= _MAX_ONCE:
+            return False
+        self._said.add(what)
+        return True
+
+    # -- watching
+
+    async def _watch(self) -> NoReturn:
+        watchdog = Watchdog(self._idle_s, trio.current_time())
+        while True:
+            await trio.sleep(watchdog.period_s)
+            look = watchdog.look(trio.current_time(), self._socket.last_heard_s)
+            if look.away_s:
+                log.warning("feed paused account=%s seconds=%.1f", self._name, look.away_s)
+            if look.verdict is Verdict.DEAD:
+                raise LostError(f"no frame of any kind for {self._idle_s:g} s")
