@@ -103,6 +103,7 @@ def open_service(url: SecretStr) -> Service | None:
     manager = Apprise(asset=_asset())
     # A text may hold several URLs; one that is half accepted would send to half of its targets.
     accepted = manager.add(url.get_secret_value().strip())
+    _silence()  # the first URL has loaded the plugins, and they their libraries
     return Service(manager) if accepted and len(manager.services) == 1 else None
 
 
@@ -163,9 +164,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def _silence() -> None:
-    for name in _LOUD_LOGGERS:
-        logger = logging.getLogger(name)
-        logger.propagate = False
-        logger.setLevel(logging.CRITICAL + 1)
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())
+    """Neither a level nor a handler set elsewhere brings these back, which a level alone would not survive."""
+    for name in [*_LOUD_LOGGERS, *logging.root.manager.loggerDict]:
+        if name.split(".")[0] in _LOUD_LOGGERS:
+            logger = logging.getLogger(name)
+            logger.propagate = False
+            logger.disabled = True
+            logger.setLevel(logging.CRITICAL + 1)
+            if not logger.handlers:
+                logger.addHandler(logging.NullHandler())  # or Python's handler of last resort would print

@@ -5,7 +5,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TextIO
 
@@ -22,7 +22,6 @@ from engine.delivery.threads import ThreadTarget
 from engine.delivery.worker import Worker
 from engine.kst import SECOND_NS
 from engine.locale import Locale
-from engine.problems import Problem
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +33,8 @@ class Targets(NamedTuple):
     """What the notifiers come to."""
 
     targets: tuple[Target, ...]
-    problems: tuple[Problem, ...]
-    """URLs that Apprise does not accept; without a line, which the reader of config.toml knows."""
+    refused: tuple[tuple[str, int], ...]
+    """URLs that Apprise does not accept: notifier, and place in its list."""
     withheld: tuple[str, ...]
     """Display names of targets left out because they could reach beyond this machine."""
 
@@ -43,28 +42,28 @@ class Targets(NamedTuple):
 @dataclass(slots=True)
 class _Found:
     targets: dict[str, ThreadTarget] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    refused: list[tuple[str, int]] = field(default_factory=list)
     withheld: list[str] = field(default_factory=list)
 
 
 def build_targets(
     notifiers: Mapping[str, Notifier],
     *,
-    file: str,
     loopback_only: bool = False,
+    unrestricted: Collection[str] = (),
     stdout: TextIO | None = None,
 ) -> Targets:
     """The targets of these notifiers, each URL once. URLs must be resolved: no `${NAME}` is left in them.
 
-    `loopback_only` leaves out whatever could reach another machine. `file` goes into the problems.
+    `loopback_only` leaves out whatever could reach another machine, but for the notifiers named `unrestricted`.
     """
     found = _Found()
     for name, notifier in notifiers.items():
         if notifier.kind == "terminal":
             _add(found, _terminal(name, notifier, stdout or sys.stdout))
         for index, url in enumerate(notifier.urls):
-            _open(found, name, notifier, index, url, file=file, loopback_only=loopback_only)
-    return Targets(tuple(found.targets.values()), tuple(found.problems), tuple(found.withheld))
+            _open(found, name, notifier, index, url, loopback_only=loopback_only and name not in unrestricted)
+    return Targets(tuple(found.targets.values()), tuple(found.refused), tuple(found.withheld))
 
 
 async def run(
@@ -75,7 +74,7 @@ async def run(
     *,
     alerts: Alerts,
     locale: Locale,
-    drain_s: float = DRAIN_S,
+    drain_s: Callable[[], float] = lambda: DRAIN_S,
     chance: Callable[[], float] = random.random,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -92,7 +91,7 @@ async def run(
                 nursery.start_soon(worker.run)
             task_status.started()
             await stop.wait()
-            scope.deadline = trio.current_time() + drain_s
+            scope.deadline = trio.current_time() + drain_s()
             for worker in workers:
                 worker.stop()
     _report_rest(outbox, targets, interrupted=scope.cancelled_caught)
@@ -103,14 +102,12 @@ def target_id(url: SecretStr) -> str:
     return hashlib.sha256(url.get_secret_value().strip().encode()).hexdigest()[:12]
 
 
-def _open(
-    found: _Found, name: str, notifier: Notifier, index: int, url: SecretStr, *, file: str, loopback_only: bool
-) -> None:
+def _open(found: _Found, name: str, notifier: Notifier, index: int, url: SecretStr, *, loopback_only: bool) -> None:
     from engine.delivery import apprise  # slow, and needed only where a URL is
 
     service = apprise.open_service(url)
     if service is None:
-        found.problems.append(Problem(file, None, f"notifiers.{name}.urls[{index}]", "not-a-notifier-url"))
+        found.refused.append((name, index))
         return
     shown = f"{text.clean(name, 40)}[{index + 1}] {service.kind}"
     if loopback_only and not service.loopback:

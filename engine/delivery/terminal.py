@@ -26,14 +26,14 @@ class Terminal:
     def __init__(self, stream: TextIO, environment: Mapping[str, str]) -> None:
         stream.flush()
         self._stream = stream
+        self._descriptor = _descriptor(stream)
         self._encoding = stream.encoding or "utf-8"
         self._coloured = stream.isatty() and not environment.get("NO_COLOR")
 
     def send(self, message: Message) -> Outcome:
         """Blocks for as long as the reader of a full pipe does. A character that the encoding lacks becomes `?`."""
-        data = self._block(message).encode(self._encoding, errors="replace")
         try:
-            self._write(data)
+            self._write(self._block(message))
         except OSError as error:
             return Failed(error.strerror or type(error).__name__)
         return Delivered()
@@ -45,7 +45,19 @@ class Terminal:
         body = [_INDENT + line for line in text.printable(message.body).split("\n") if line]
         return "\n".join([title, *body, "", ""]).replace(_EMOJI_STYLE, "")
 
-    def _write(self, data: bytes) -> None:
-        descriptor = self._stream.fileno()
+    def _write(self, block: str) -> None:
+        if self._descriptor is None:
+            self._stream.write(block)
+            self._stream.flush()
+            return
+        data = block.encode(self._encoding, errors="replace")
         while data:
-            data = data[os.write(descriptor, data) :]
+            data = data[os.write(self._descriptor, data) :]
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    """None for a stream that only looks like a file, as under a test or an embedding program."""
+    try:
+        return stream.fileno()
+    except (OSError, AttributeError):
+        return None

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 from delivery_samples import AT, a_notice, an_alert
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -196,4 +197,5 @@ class EveryNoticeIsAccountedFor(RuleBasedStateMachine):
         assert shown.count(Status.DROPPED) == desk.dropped
 
 
+EveryNoticeIsAccountedFor.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 test_every_notice_is_accounted_for = EveryNoticeIsAccountedFor.TestCase

@@ -94,7 +94,7 @@ class House:
             self.stop,
             alerts=self.alerts,
             locale=Locale.EN,
-            drain_s=5,
+            drain_s=lambda: 5.0,
             chance=lambda: 0.0,
         )
 

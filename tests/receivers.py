@@ -1,5 +1,6 @@
 """Receivers that really listen, on loopback and a port of their own, and behave as badly as they are told to."""
 
+import asyncio
 import json
 import socket
 import socketserver
@@ -8,7 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from typing import Any
+
+import trio
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 Behaviour = Callable[["Receiver", socket.socket], None]
 
@@ -50,7 +58,7 @@ def listening(behaviour: Behaviour) -> Iterator[Receiver]:
                 if request is not None:
                     receiver.requests.append(request)
                     with suppress(OSError):  # the client may go away
-                        behaviour(receiver, connection)
+                        receiver.behaviour(receiver, connection)
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
@@ -67,6 +75,13 @@ def listening(behaviour: Behaviour) -> Iterator[Receiver]:
             receiver.released.set()
             server.shutdown()
             thread.join()
+
+
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Waits until something has happened in another thread."""
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110  a thread sets no event of trio's
+            await trio.sleep(0.005)
 
 
 def _read(connection: socket.socket) -> Request | None:
@@ -112,3 +127,52 @@ def endless(receiver: Receiver, connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
     while not receiver.released.is_set():
         connection.sendall(b"x" * 65536)
+
+
+class Mailbox:
+    """What a real mail server got; it asks for a login."""
+
+    def __init__(self, *, refuse: bool) -> None:
+        self.mails: list[EmailMessage] = []
+        self.passwords: list[bytes] = []
+        self.port = 0
+        self._refuse = refuse
+
+    def url(self, password: str) -> str:
+        return f"mailto://trader:{password}@example.com:{self.port}?smtp=127.0.0.1&to=desk@example.com"
+
+    async def handle_DATA(  # noqa: N802  aiosmtpd looks for this name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        if self._refuse:
+            return "550 no such mailbox"
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(message_from_bytes(envelope.content, _class=EmailMessage, policy=default))
+        return "250 OK"
+
+    def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        self.passwords.append(data.password)
+        return AuthResult(success=True)
+
+
+class _Controller(Controller):
+    """Port 0: the port is known once the server listens, just before aiosmtpd knocks at it to see that it does."""
+
+    def _trigger_server(self) -> None:
+        assert isinstance(self.server, asyncio.Server)
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()  # type: ignore[no-untyped-call]  # aiosmtpd leaves this one bare
+
+
+@contextmanager
+def mail_server(*, refuse: bool = False) -> Iterator[Mailbox]:
+    mailbox = Mailbox(refuse=refuse)
+    controller = _Controller(
+        mailbox, hostname="127.0.0.1", port=0, authenticator=mailbox.authenticate, auth_require_tls=False
+    )
+    controller.start()
+    mailbox.port = controller.port
+    try:
+        yield mailbox
+    finally:
+        controller.stop()
