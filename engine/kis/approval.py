@@ -70,11 +70,13 @@ async def approval_key(rest_url: str, account: Account, *, deadline_s: float = D
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         # str() of most of these is empty, and of some it quotes the peer.
         raise UnreachableError(type(error).__name__) from error
+    if len(reply) > MAX_REPLY:
+        raise BadReplyError(f"HTTP {status} with an endless reply")
     return _key(status, _json_object(reply))
 
 
 async def _post(url: str, account: Account) -> tuple[int, bytes]:
-    """→ HTTP status, and the reply as far as `MAX_REPLY`; redirects are not followed: they would get the secret."""
+    """→ HTTP status and reply; redirects are not followed: they would get the secret."""
     body = {
         "grant_type": "client_credentials",
         "appkey": account.app_key.get_secret_value(),
@@ -86,12 +88,22 @@ async def _post(url: str, account: Account) -> tuple[int, bytes]:
         httpx2.AsyncClient(follow_redirects=False, trust_env=False, timeout=None, headers=headers) as client,
         client.stream("POST", url, json=body) as response,
     ):
-        reply = b""
+        return response.status_code, await _read(response)
+
+
+async def _read(response: httpx2.Response) -> bytes:
+    """The body, or somewhat more than `MAX_REPLY` of it."""
+    reply = b""
+    try:
         async for chunk in response.aiter_raw():
             reply += chunk
             if len(reply) > MAX_REPLY:
-                raise BadReplyError(f"HTTP {response.status_code} with an endless reply")
-        return response.status_code, reply
+                # Not by leaving the loop: that leaves a generator of the client's behind for the garbage collector.
+                await response.extensions["network_stream"].aclose()
+    except httpx2.ReadError:
+        if len(reply) <= MAX_REPLY:
+            raise
+    return reply
 
 
 def _json_object(reply: bytes) -> dict[str, Any]:

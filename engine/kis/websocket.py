@@ -107,8 +107,8 @@ class WebSocket:
             await self._connection._reader_task()  # noqa: SLF001 -- as the library's own wrap_client_stream starts it
         except ConnectionRejected as error:
             self._failure = f"the handshake was refused with HTTP {error.status_code}"
-        except (ConnectionClosed, ProtocolError, h11.ProtocolError, UnicodeError) as error:
-            # For instance a Ping after our close frame, or a header that is no ASCII: the library lets them through.
+        except (ConnectionClosed, ProtocolError, h11.ProtocolError) as error:
+            # For instance a Ping after our close frame, which the library wants to answer and no longer may.
             self._failure = f"broke the protocol ({type(error).__name__})"
         finally:
             self._ended.set()
@@ -243,7 +243,7 @@ class _Lenient(WSConnection):
     def receive_data(self, data: bytes | None) -> None:
         try:
             super().receive_data(data)
-        except RemoteProtocolError as error:
+        except (RemoteProtocolError, UnicodeError) as error:  # the latter for a header that is not ASCII
             # Without the hint: it is a reply that only a server can send, and sending it raises yet another error.
             self.failure = "the handshake reply was no WebSocket handshake"
             raise RemoteProtocolError(str(error)) from error
