@@ -92,7 +92,7 @@ def run(path: Path, notify: tuple[str, ...]) -> int:
 @commands.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
-def check(path: Path, as_json: bool) -> int:  # noqa: FBT001 click passes options by name
+def check(path: Path, as_json: bool) -> int:
     """Config and rules: every error at once; then what would be watched."""
     from engine import daemon
     from engine.ops import overview
@@ -111,7 +111,7 @@ def check(path: Path, as_json: bool) -> int:  # noqa: FBT001 click passes option
 @commands.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
-def status(path: Path, as_json: bool) -> int:  # noqa: FBT001 click passes options by name
+def status(path: Path, as_json: bool) -> int:
     """What the running daemon sees and does."""
     import trio
 
@@ -142,13 +142,14 @@ def simulate(path: Path, listen: str, rest_port: int, websocket_port: int) -> in
     """The broker's side alone, on loopback, for this or any other client; see docs/simulator.md."""
     from engine import daemon, log
     from engine.config import load
+    from engine.config.model import Settings
 
     try:
-        settings = load.load(path, os.environ).settings if path.exists() else None
+        settings = load.load(path, os.environ).settings if path.exists() else Settings()
     except ConfigurationError as error:
         _say_problems(error.problems, path)
         return BAD_CONFIGURATION
-    log.set_up("info" if settings is None else settings.log.level, "text")
+    log.set_up(settings.log.level, settings.log.format)
     return daemon.simulate(settings, listen, rest_port, websocket_port)
 
 

@@ -80,7 +80,7 @@ def listening(behaviour: Behaviour) -> Iterator[Receiver]:
 async def until(condition: Callable[[], object], seconds: float = 5) -> None:
     """Waits until something has happened in another thread."""
     with trio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110  a thread sets no event of trio's
+        while not condition():
             await trio.sleep(0.005)
 
 

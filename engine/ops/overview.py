@@ -93,7 +93,9 @@ def _named(code: str) -> str:
 
 def status_lines(status: Mapping[str, Any], locale: Locale) -> list[str]:
     """The daemon's answer to `status`, for people."""
-    lines = [_UP.of(locale).format(**status["daemon"], source=_SOURCE.of(locale).format_map(status["daemon"]))]
+    daemon = status["daemon"]
+    source = _SOURCE.of(locale).format_map(daemon)
+    lines = [_UP.of(locale).format(version=daemon["version"], up=duration_text(daemon["up_s"]), source=source)]
     lines += [_FEED.of(locale).format_map(_feed_fields(feed)) for feed in status["feeds"]]
     lines.append(_EVALUATION.of(locale).format_map(_evaluation_fields(status["evaluation"])))
     lines += _limited(_state_lines(status["evaluation"]["states"], locale), locale)
@@ -105,7 +107,8 @@ def _feed_fields(feed: Mapping[str, Any]) -> dict[str, Any]:
     age = feed["last_record_age_s"]
     return {
         **feed,
-        "subscribed": len(feed["subscribed"]),
+        "subscribed": sum(symbol["subscribed"] for symbol in feed["symbols"]),
+        "wanted": len(feed["symbols"]),
         "records": f"{feed['records']:,}",
         "malformed": sum(feed["malformed"].values()),
         "age": "–" if age is None else duration_text(age),

@@ -1,0 +1,270 @@
+"""The nursery: the one place that knows everyone, and in which order they start and end.
+
+simulator (if that is the source) → delivery → evaluator → feeds; and back: the feeds end cleanly, what they brought is
+evaluated, the workers settle what is in flight. All of it within 10 s.
+"""
+
+import logging
+import math
+import signal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+from pydantic import SecretStr
+
+from engine import __version__, kst, log, plan, status
+from engine.alert import Alert
+from engine.clock import Clock
+from engine.config.load import Configuration
+from engine.config.model import Account, Settings, Source
+from engine.config.model import Feed as FeedSettings
+from engine.delivery import deliver, message
+from engine.delivery.target import Target
+from engine.errors import ConfigurationError
+from engine.evaluation.engine import Engine
+from engine.evaluator import Evaluator
+from engine.kis.feed import Feed
+from engine.kis.slots import spread
+from engine.names import name_of
+from engine.ops import control
+from engine.plan import Plan
+from engine.simulator import server as simulator
+from engine.store import Store
+from engine.stream import Start
+
+logger = logging.getLogger(__name__)
+
+ENDED, INTERRUPTED = 0, 130
+
+END_S = 9.5
+"""From the signal to the end of the process; half a second is left for the interpreter."""
+_LEAST_DRAIN_S = 0.5
+"""What delivery gets even where the broker took all the time to say goodbye."""
+
+_SIMULATED_ACCOUNT = Account(name="simulator", app_key=SecretStr("SIMULATED-KEY"), app_secret=SecretStr("SIMULATED"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A plan whose targets have been opened. Nothing has been started or sent yet."""
+
+    plan: Plan
+    targets: tuple[Target, ...]
+    withheld: tuple[str, ...]
+    """Names of targets that get nothing, because the market is simulated and they are not on this machine."""
+
+
+def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> Ready:
+    """Read everything and open the targets. Raises ConfigurationError with all that is wrong.
+
+    `notify` names notifiers that get messages also from a simulated market.
+    """
+    found = plan.make(path, environ)
+    configuration = found.configuration
+    problems = [
+        configuration.document.problem((), "unknown-notifier", found=name)
+        for name in notify
+        if name not in found.notifiers
+    ]
+    simulated = configuration.settings.feed.source is not Source.KIS
+    built = deliver.build_targets(found.notifiers, loopback_only=simulated, unrestricted=notify)
+    for name, index in built.refused:
+        problems.append(configuration.document.problem(("notifiers", name, "urls", index), "not-a-notifier-url"))
+    if problems:
+        raise ConfigurationError(problems)
+    return Ready(found, built.targets, built.withheld)
+
+
+def run(ready: Ready) -> int:
+    """Run until a signal; → exit code. The caller holds the state folder."""
+    _know_secrets(ready.plan)
+    return trio.run(_serve, ready)
+
+
+def simulate(settings: Settings, host: str, rest_port: int, websocket_port: int) -> int:
+    """The simulator alone, until a signal; → exit code. Raises SimulatorError where it cannot listen."""
+    start = partial(simulator.serve, settings.simulator, host=host, rest_port=rest_port, websocket_port=websocket_port)
+    return trio.run(_simulate, start)
+
+
+async def _simulate(start: Any) -> int:
+    async with trio.open_nursery() as nursery:
+        stopping = _Stopping(nursery.cancel_scope)
+        await nursery.start(stopping.watch)
+        await nursery.start(start)
+        await stopping.asked.wait()
+        nursery.cancel_scope.cancel()
+    return stopping.code
+
+
+async def _serve(ready: Ready) -> int:
+    async with trio.open_nursery() as nursery:
+        stopping = _Stopping(nursery.cancel_scope)
+        await nursery.start(stopping.watch)
+        daemon = _Daemon(ready, await _upstream(nursery, ready.plan.configuration))
+        await daemon.run(stopping)
+        nursery.cancel_scope.cancel()
+    logger.info("ended")
+    return stopping.code
+
+
+async def _upstream(nursery: trio.Nursery, configuration: Configuration) -> FeedSettings:
+    """Where the feed comes from: the broker, or a simulator that is started here."""
+    settings = configuration.settings
+    if settings.feed.source is Source.KIS:
+        return settings.feed
+    addresses = await nursery.start(simulator.serve, settings.simulator)
+    return settings.feed.model_copy(
+        update={
+            "rest_url": addresses.rest_url,
+            "websocket_url": addresses.websocket_url,
+            "account": (_SIMULATED_ACCOUNT,),
+        }
+    )
+
+
+class _Stopping:
+    """SIGTERM and SIGINT: the first asks for a clean end, a second one ends at once."""
+
+    def __init__(self, everything: trio.CancelScope) -> None:
+        self._everything = everything
+        self._deadline = math.inf
+        self.asked = trio.Event()
+        self.code = ENDED
+
+    def left_s(self) -> float:
+        """What is left of the time that a clean end may take."""
+        return max(self._deadline - trio.current_time(), _LEAST_DRAIN_S)
+
+    async def watch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
+            async for number in signals:
+                self.code = INTERRUPTED if number == signal.SIGINT else ENDED
+                if self.asked.is_set():
+                    logger.warning("ending at once signal=%s", signal.Signals(number).name)
+                    self._everything.cancel()
+                else:
+                    logger.info("ending signal=%s", signal.Signals(number).name)
+                    self._deadline = trio.current_time() + END_S
+                    self.asked.set()
+
+
+class _Daemon:
+    """The parts of one run, and how they are joined."""
+
+    def __init__(self, ready: Ready, feed_settings: FeedSettings) -> None:
+        self._ready = ready
+        self._configuration = ready.plan.configuration
+        self._settings = ready.plan.configuration.settings
+        self._rules = {rule.name: rule for rule in ready.plan.rules}
+        self._clock = Clock()
+        self._started = self._clock.now()
+        self._store = Store(target.address for target in ready.targets)
+        self._engine = Engine(ready.plan.enabled_rules, self._configuration.hours())
+        self._evaluator = Evaluator(self._engine, self._clock, self._commit)
+        self._feeds = self._make_feeds(feed_settings)
+
+    def _make_feeds(self, settings: FeedSettings) -> tuple[Feed, ...]:
+        spreading = spread(
+            self._ready.plan.symbols, [account.name for account in settings.account], settings.max_registrations
+        )
+        if spreading.left_out:
+            logger.warning("symbols not covered count=%d symbols=%s", len(spreading.left_out), spreading.left_out)
+        return tuple(
+            Feed(
+                account,
+                spreading.accounts[account.name],
+                settings,
+                tr_id=settings.market.tr_id,
+                clock=self._clock,
+                put=self._evaluator.put,
+            )
+            for account in settings.account
+        )
+
+    async def run(self, stopping: _Stopping) -> None:
+        """Everything, from the first task to the last message."""
+        for name in self._ready.withheld:
+            logger.warning('target withheld name="%s" reason="the market is simulated; run --notify NAME"', name)
+        logger.info(
+            "started version=%s source=%s market=%s rules=%d symbols=%d targets=%d",
+            __version__,
+            self._settings.feed.source,
+            self._settings.feed.market,
+            len(self._ready.plan.enabled_rules),
+            len(self._ready.plan.symbols),
+            len(self._ready.targets),
+        )
+        drain, drained = trio.Event(), trio.Event()
+        async with trio.open_nursery() as background:
+            background.start_soon(self._deliver, stopping, drain, drained)
+            await background.start(control.serve, self._configuration.state_folder, {"status": self._status})
+            background.start_soon(self._evaluator.run)
+            self._evaluator.put(Start(self._clock.now()))
+            async with trio.open_nursery() as feeding:
+                for feed in self._feeds:
+                    feeding.start_soon(feed.run)
+                await stopping.asked.wait()
+                for feed in self._feeds:
+                    feed.stop()
+            self._evaluator.drain()
+            drain.set()
+            await drained.wait()
+            background.cancel_scope.cancel()
+
+    async def _deliver(self, stopping: "_Stopping", drain: trio.Event, drained: trio.Event) -> None:
+        await deliver.run(
+            self._store,
+            self._ready.targets,
+            self._clock,
+            drain,
+            alerts=self._settings.alerts,
+            locale=self._settings.locale,
+            drain_s=stopping.left_s,
+        )
+        drained.set()
+
+    def _commit(self, alerts: Sequence[Alert]) -> None:
+        """Alerts of one batch → words → store. What follows from there is delivery's."""
+        for alert in alerts:
+            logger.info(
+                'alert %s rule="%s" symbol=%s repeat=%d suppressed=%s id=%s',
+                alert.state,
+                alert.rule,
+                alert.symbol,
+                alert.repeat,
+                alert.suppressed,
+                alert.id,
+            )
+        locale = self._settings.locale
+        notices = [message.notice(alert, self._rules[alert.rule], name_of(alert.symbol), locale) for alert in alerts]
+        self._store.commit(notices, self._clock.now())
+
+    def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        now = self._clock.now()
+        return {
+            "daemon": {
+                "version": __version__,
+                "source": self._settings.feed.source,
+                "market": self._settings.feed.market,
+                "started": kst.iso(self._started),
+                "up_s": (now - self._started) // kst.SECOND_NS,
+            },
+            "feeds": [status.of_feed(feed.status(), now) for feed in self._feeds],
+            "evaluation": status.of_evaluation(self._engine.state(), self._engine.counters, self._evaluator.lag_ns),
+            "targets": [status.of_target(target) for target in self._store.status()],
+        }
+
+
+def _know_secrets(found: Plan) -> None:
+    """Tell the log what must never stand in it."""
+    settings = found.configuration.settings
+    secrets = [secret for account in settings.feed.account for secret in (account.app_key, account.app_secret)]
+    secrets += [url for notifier in found.notifiers.values() for url in notifier.urls]
+    for secret in secrets:
+        log.redactor.add(secret.get_secret_value())

@@ -1,0 +1,229 @@
+"""Simulator ↔ daemon ↔ receivers, each real: processes, sockets, a web hook and a mail server."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import trio
+from daemon_process import RULE, Pgmwatch, ended, free_ports, installed
+from receivers import hang, listening, mail_server, reply, until
+
+REPOSITORY = Path(__file__).parents[2]
+CANARY = "TEST-CANARY-5f1d"
+
+SIMULATED = """
+locale = "{locale}"
+[simulator]
+symbols = 3
+rate = 60
+[alerts]
+notify = {notify}
+digest = "0s"
+[notifiers.terminal]
+kind = "terminal"
+"""
+
+LIVE = """
+locale = "en"
+[feed]
+source = "kis"
+rest_url = "http://127.0.0.1:{rest}"
+websocket_url = "ws://127.0.0.1:{websocket}"
+backoff = {{ first = "1s", max = "2s" }}
+[[feed.account]]
+name = "main"
+app_key = "${{TEST_KEY}}"
+app_secret = "${{TEST_SECRET}}"
+[simulator]
+rate = 60
+[alerts]
+digest = "0s"
+"""
+
+
+def simulated(folder: Path, *, locale: str = "en", notify: tuple[str, ...] = ("terminal",), more: str = "") -> Pgmwatch:
+    return installed(folder, SIMULATED.format(locale=locale, notify=json.dumps(notify)) + more, HOOK=CANARY)
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "body"),
+    [
+        ("ko", "삼성전자(005930)", ["기준 > 1주", "규칙: 거래 시작", "KST"]),
+        ("en", "삼성전자(005930)", ["> 1 shares", "rule: 거래 시작", "KST"]),
+    ],
+)
+async def test_an_alert_arrives_as_web_hook_as_mail_and_on_the_terminal(
+    tmp_path: Path, locale: str, title: str, body: list[str]
+) -> None:
+    with listening(reply(200)) as hook, mail_server() as mailbox:
+        more = f'[notifiers.hook]\nurls = ["{hook.url()}?key=${{HOOK}}"]\n'
+        more += f'[notifiers.mail]\nurls = ["{mailbox.url("TEST-PASSWORD")}"]\n'
+        pgmwatch = simulated(tmp_path, locale=locale, notify=("terminal", "hook", "mail"), more=more)
+        async with pgmwatch.running("run") as daemon:
+            await until(lambda: hook.requests and mailbox.mails, seconds=15)
+            await pgmwatch.until("삼성전자")
+            code, took_s = await ended(daemon, signal.SIGTERM)
+        assert code == 0
+        assert took_s < 10
+        (request,), (mail,) = hook.requests, mailbox.mails
+        content = mail.get_body()
+        assert content is not None
+        for found_title, found_body in (
+            (request.json["title"], request.json["message"]),
+            (str(mail["subject"]), content.get_content()),
+            (pgmwatch.stdout, pgmwatch.stdout),
+        ):
+            assert title in found_title
+            for part in body:
+                assert part in found_body.replace("&gt;", ">")
+    assert "alert firing" in pgmwatch.stderr
+    assert pgmwatch.stderr.rstrip().endswith("daemon: ended")
+    everything = pgmwatch.stdout + pgmwatch.stderr
+    assert CANARY not in everything
+    assert "TEST-PASSWORD" not in everything
+
+
+async def test_a_hanging_target_delays_neither_another_nor_the_feed(tmp_path: Path) -> None:
+    rules = "".join(RULE.replace("거래 시작", f"r{n}").replace("1주", f"{n}주") for n in range(1, 6))
+    with listening(hang) as hanging, listening(reply(200)) as healthy:
+        more = f'[notifiers.both]\nurls = ["{hanging.url()}", "{healthy.url()}"]\nrate = "100/s"\n'
+        pgmwatch = simulated(tmp_path, notify=("both",), more=more)
+        (tmp_path / "rules" / "test.toml").write_text(rules)
+        async with pgmwatch.running("run") as daemon:
+            await until(lambda: hanging.requests, seconds=15)
+            await until(lambda: sum(each.json["message"].count("r5") for each in healthy.requests), seconds=5)
+            before = await pgmwatch.ask("status")
+            await trio.sleep(0.5)
+            after = await pgmwatch.ask("status")
+            code, took_s = await ended(daemon, signal.SIGTERM)
+    assert after["feeds"][0]["records"] > before["feeds"][0]["records"] > 0
+    by_name = {target["name"]: target for target in after["targets"]}
+    assert by_name["both[2] json"]["delivered"] == 5
+    assert by_name["both[1] json"]["delivered"] == 0
+    assert (code, took_s < 10) == (0, True)
+    assert "drained left=" in pgmwatch.stderr
+
+
+async def test_live_against_a_simulator_that_goes_away_and_comes_back(tmp_path: Path) -> None:
+    rest, websocket = free_ports(2)
+    simulate = ("simulate", "--rest-port", str(rest), "--websocket-port", str(websocket))
+    (tmp_path / "broker").mkdir()
+    broker = installed(tmp_path / "broker", "[simulator]\nrate = 60\n")
+    config = LIVE.format(rest=rest, websocket=websocket)
+    pgmwatch = installed(tmp_path, config, TEST_KEY=CANARY, TEST_SECRET=CANARY + "-secret")
+    async with pgmwatch.running("run") as daemon:
+        await pgmwatch.until("feed lost account=main")  # nobody is there yet
+        async with broker.running("simulate", *simulate[1:]):
+            await pgmwatch.until("feed subscribed account=main up=1")
+            await pgmwatch.until("alert firing")
+            first = (await pgmwatch.ask("status"))["feeds"][0]["records"]
+        await pgmwatch.until("feed lost account=main", count=2)
+        async with broker.running("simulate", *simulate[1:]):
+            await pgmwatch.until("feed subscribed account=main up=1", count=2)
+            with trio.fail_after(10):
+                while (await pgmwatch.ask("status"))["feeds"][0]["records"] <= first:
+                    await trio.sleep(0.1)
+            code, took_s = await ended(daemon, signal.SIGINT)
+            await broker.until("closed reason=closed")  # unsubscribed and said goodbye
+    assert (code, took_s < 10) == (130, True)
+    everything = pgmwatch.stdout + pgmwatch.stderr + broker.stdout + broker.stderr
+    assert CANARY not in everything
+
+
+async def test_the_shipped_configuration_alerts_within_15_seconds(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text((REPOSITORY / "config.toml").read_text())
+    (tmp_path / "rules").mkdir()
+    for path in (REPOSITORY / "rules").glob("*.toml"):
+        (tmp_path / "rules" / path.name).write_text(path.read_text())
+    pgmwatch = Pgmwatch(tmp_path, {})
+    started = time.monotonic()
+    async with pgmwatch.running("run"):
+        await pgmwatch.until(r"순매수 전환", seconds=15)
+    assert time.monotonic() - started < 15
+
+
+async def test_status_says_what_the_daemon_does_and_that_none_runs(tmp_path: Path) -> None:
+    pgmwatch = simulated(tmp_path)
+    code, stdout, stderr = await pgmwatch.run("status")
+    assert (code, stdout) == (1, "")
+    assert "no daemon is running" in stderr
+    async with pgmwatch.running("run") as daemon:
+        await pgmwatch.until("alert firing")
+        status = await pgmwatch.ask("status")
+        code, stdout, _ = await pgmwatch.run("status")
+        assert code == 0
+        assert "1/1 symbols" in stdout
+        assert "firing 거래 시작 삼성전자(005930)" in stdout
+        code, _, stderr = await pgmwatch.run("run")
+        assert code == 2
+        assert "another pgmwatch daemon is running" in stderr
+        socket = tmp_path / "state" / "simulator-KRX" / "control.sock"
+        assert (socket.stat().st_mode & 0o777, socket.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        await ended(daemon, signal.SIGTERM)
+    assert not socket.exists()
+    (feed,), (state,) = status["feeds"], status["evaluation"]["states"]
+    assert (feed["phase"], feed["malformed"], feed["symbols"][0]["subscribed"]) == ("up", {}, True)
+    assert (state["rule"], state["phase"]) == ("거래 시작", "firing")
+    assert state["values"]["total_volume"] > 1
+
+
+async def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+    with listening(hang) as hanging:
+        pgmwatch = simulated(tmp_path, notify=("a",), more=f'[notifiers.a]\nurls = ["{hanging.url()}"]\n')
+        async with pgmwatch.running("run") as daemon:
+            await until(lambda: hanging.requests, seconds=15)
+            daemon.send_signal(signal.SIGINT)
+            await pgmwatch.until("ending signal=SIGINT")
+            code, took_s = await ended(daemon, signal.SIGINT)
+    assert code == 130
+    assert took_s < 2
+
+
+async def test_mistakes_end_with_their_place_and_not_with_a_traceback(tmp_path: Path) -> None:
+    pgmwatch = installed(tmp_path, 'locale = "en"\nstat = "x"\n', RULE + 'x = "5m"\n')
+    assert await pgmwatch.run("run") == (2, "", 'config.toml:2: stat: unknown key; did you mean "state"?\n')
+    (tmp_path / "config.toml").write_text('locale = "en"\n')
+    code, stdout, stderr = await pgmwatch.run("check")
+    assert (code, stdout, stderr) == (1, "", "rules/test.toml:7: rule[1].x: unknown key\n")
+    code, stdout, _ = await pgmwatch.run("check", "--json")
+    assert code == 1
+    assert json.loads(stdout) == {
+        "file": "rules/test.toml",
+        "line": 7,
+        "key": "rule[1].x",
+        "code": "unknown-key",
+        "message": "unknown key",
+    }
+    code, _, stderr = await pgmwatch.run("--config", "nowhere.toml", "run")
+    assert (code, "Traceback" in stderr) == (2, False)
+    assert (await pgmwatch.run("no-such-command"))[0] == 2
+    notifiers = '[notifiers.terminal]\nkind = "terminal"\n[notifiers.a]\nurls = ["${U}"]\n'
+    (tmp_path / "config.toml").write_text(f'locale = "en"\n[alerts]\nops = ["a"]\n{notifiers}')
+    (tmp_path / "rules" / "test.toml").write_text(RULE)
+    code, _, stderr = await Pgmwatch(tmp_path, {**pgmwatch.environ, "U": f"nonsense://{CANARY}"}).run("check")
+    assert (code, CANARY in stderr) == (1, False)
+    assert stderr.startswith("config.toml:7: notifiers.a.urls[1]: ")
+
+
+async def test_check_says_what_would_be_watched(tmp_path: Path) -> None:
+    pgmwatch = simulated(tmp_path)
+    code, stdout, stderr = await pgmwatch.run("check")
+    assert (code, stderr) == (0, "")
+    assert "거래 시작: 1 symbols, to terminal" in stdout
+    assert "1 registrations needed, 41 available" in stdout
+    found = await pgmwatch.ask("check")
+    assert found["registrations"] == {"needed": 1, "available": 41}
+
+
+async def test_with_a_simulated_market_nothing_leaves_the_machine_unless_told_to(tmp_path: Path) -> None:
+    more = '[notifiers.far]\nurls = ["json://user:TEST@pgmwatch.invalid/hook"]\n'
+    pgmwatch = simulated(tmp_path, notify=("terminal", "far"), more=more)
+    async with pgmwatch.running("run") as daemon:
+        await pgmwatch.until('target withheld name="far')
+        await pgmwatch.until("alert firing")
+        assert [target["name"] for target in (await pgmwatch.ask("status"))["targets"]] == ["terminal"]
+        await ended(daemon, signal.SIGTERM)
+    code, _, stderr = await pgmwatch.run("run", "--notify", "nobody")
+    assert (code, 'no notifier is named "nobody"' in stderr) == (2, True)
