@@ -24,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 MAX_QUEUED = 5_000
 """Per target. A dead target with a `ttl` of 30 minutes would need three alerts a second to fill it; 5,000 notices are
-about 10 MB, shared by all targets."""
+under 10 MB, shared by all targets."""
+_SLACK = 10
+"""A queue may pass its limit by a tenth before it is cut back: sorting it at every commit would delay the one who
+commits by milliseconds."""
 MAX_HISTORY = 2_000
 """Alerts that `alerts` and `status` can show: a lively day."""
 MAX_UNSENT_NAMED = 10
@@ -92,6 +95,8 @@ class _Lane:
 
     address: Address
     queue: list[Parcel] = field(default_factory=list)
+    waiting: Waiting | None = None
+    """The queue in short, kept up as it changes: workers ask at every commit."""
     attempting: tuple[Parcel, ...] = ()
     changed: trio.Event = field(default_factory=trio.Event)
     delivered: int = 0
@@ -145,15 +150,7 @@ class Store:
 
     def waiting(self, target: str) -> Waiting | None:
         """What waits for the target; None if nothing does."""
-        queue = self._lanes[target].queue
-        if not queue:
-            return None
-        return Waiting(
-            len(queue),
-            min(parcel.committed_at for parcel in queue),
-            min(parcel.notice.at for parcel in queue),
-            any(parcel.notice.severity is Severity.CRITICAL for parcel in queue),
-        )
+        return self._lanes[target].waiting
 
     def changed(self, target: str) -> trio.Event:
         """Set at the target's next commit."""
@@ -168,6 +165,7 @@ class Store:
         old = [parcel for parcel in lane.queue if parcel.notice.at + ttl_ns <= now]
         if old:
             lane.queue = [parcel for parcel in lane.queue if parcel.notice.at + ttl_ns > now]
+            lane.waiting = _summed(lane.queue)
             lane.expired += len(old)
             self._give_up(lane, old, Status.EXPIRED, now)
         return len(old)
@@ -176,7 +174,7 @@ class Store:
         """Everything that waits, most urgent first, to be attempted as one message. At least one must wait."""
         lane = self._lanes[target]
         lane.queue.sort(key=lambda parcel: parcel.notice.urgency)
-        lane.attempting, lane.queue = tuple(lane.queue), []
+        lane.attempting, lane.queue, lane.waiting = tuple(lane.queue), [], None
         for parcel in lane.attempting:
             self._note(lane, parcel, Delivery(Status.ATTEMPTING, now, parcel.attempts))
         return Batch(target, lane.attempting, Unsent(lane.unsent_count, tuple(lane.unsent)))
@@ -196,6 +194,7 @@ class Store:
         for parcel in back:
             self._note(lane, parcel, Delivery(Status.QUEUED, now, parcel.attempts, outcome.reason))
         lane.queue = back + lane.queue
+        lane.waiting = _summed(lane.queue)
         self._drop_surplus(lane, now)
 
     def history(self, last: int = MAX_HISTORY) -> list[Told]:
@@ -216,6 +215,7 @@ class Store:
         for lane in lanes:
             parcel = Parcel(entry.notice, now)
             lane.queue.append(parcel)
+            lane.waiting = _with(lane.waiting, parcel)
             self._note(lane, parcel, Delivery(Status.QUEUED, now))
             lane.changed.set()
         self._report_unrouted(entry.notice, {name for lane in lanes for name in lane.address.notifiers})
@@ -231,12 +231,13 @@ class Store:
     def _drop_surplus(self, lane: _Lane, now: int) -> None:
         """Over the limit the least urgent go, the oldest of those first."""
         surplus = len(lane.queue) - self._max_queued
-        if surplus <= 0:
+        if surplus <= self._max_queued // _SLACK:
             return
         by_worth = sorted(lane.queue, key=lambda parcel: (parcel.notice.urgency[:2], -parcel.notice.at))
         gone = by_worth[self._max_queued :]
         ids = {parcel.notice.id for parcel in gone}
         lane.queue = [parcel for parcel in lane.queue if parcel.notice.id not in ids]
+        lane.waiting = _summed(lane.queue)
         lane.dropped += surplus
         self._give_up(lane, gone, Status.DROPPED, now)
 
@@ -265,6 +266,25 @@ class Store:
 
     def _by_name(self, entry: _Entry) -> dict[str, Delivery]:
         return {self._lanes[target].address.name: each for target, each in entry.deliveries.items()}
+
+
+def _with(waiting: Waiting | None, parcel: Parcel) -> Waiting:
+    critical = parcel.notice.severity is Severity.CRITICAL
+    if waiting is None:
+        return Waiting(1, parcel.committed_at, parcel.notice.at, critical)
+    return Waiting(
+        waiting.count + 1,
+        min(waiting.first_committed_at, parcel.committed_at),
+        min(waiting.oldest_at, parcel.notice.at),
+        waiting.critical or critical,
+    )
+
+
+def _summed(queue: Sequence[Parcel]) -> Waiting | None:
+    waiting: Waiting | None = None
+    for parcel in queue:
+        waiting = _with(waiting, parcel)
+    return waiting
 
 
 def _tried(parcel: Parcel, *, may_repeat: bool) -> Parcel:

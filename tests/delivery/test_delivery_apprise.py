@@ -181,7 +181,7 @@ def test_nothing_is_throttled_inside_the_plugin() -> None:
         slack = service("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#desk")
         began = time.monotonic()
         assert [slack.send(MESSAGE) for _ in range(3)] == [Delivered()] * 3
-    assert time.monotonic() - began < 1  # Slack's own pace is 1.2 s a message
+    assert time.monotonic() - began < 2  # Slack's own pace is 1.2 s a message
 
 
 def test_no_thread_but_the_caller_sends() -> None:

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from engine.alert import Suppression
 from engine.delivery.notice import Notice
+from engine.delivery.retry import Waiting
 from engine.delivery.target import Address, Batch, Delivered, Failed, Outcome, Unknown
 from engine.rules.model import Severity
 from engine.store import Status, Store
@@ -122,6 +123,31 @@ def test_what_overflows_is_the_least_urgent_and_counted(caplog: pytest.LogCaptur
     assert store.history()[0].deliveries["desk[1] slack"].status is Status.DROPPED
 
 
+def test_a_full_queue_is_cut_back_a_tenth_at_a_time_so_that_a_commit_stays_cheap() -> None:
+    store = Store([DESK], max_queued=100)
+    queued = []
+    for number in range(125):
+        store.commit([a_notice(f"n{number}")], AT + number)
+        queued.append(store.queued()["d"])
+    assert queued[109:112] == [110, 100, 101]
+    assert max(queued) == 110
+    (desk,) = store.status()
+    assert desk.queued + desk.dropped == 125
+
+
+def test_what_waits_in_short_follows_the_queue() -> None:
+    store = Store([DESK])
+    store.commit([a_notice("a", at=AT - 5), a_notice("b", severity=Severity.CRITICAL)], AT)
+    assert store.waiting("d") == Waiting(2, AT, AT - 5, critical=True)
+    batch = store.claim("d", AT)
+    store.commit([a_notice("c", at=AT + 1)], AT + 2)
+    assert store.waiting("d") == Waiting(1, AT + 2, AT + 1, critical=False)
+    store.settle(batch, Failed("HTTP 503"), AT + 3)
+    assert store.waiting("d") == Waiting(3, AT, AT - 5, critical=True)
+    store.expire("d", 1, AT + 1)
+    assert store.waiting("d") == Waiting(1, AT + 2, AT + 1, critical=False)
+
+
 def test_a_notifier_without_a_target_is_reported_once_and_counted_always(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     store = two()
@@ -189,6 +215,8 @@ class EveryNoticeIsAccountedFor(RuleBasedStateMachine):
         (desk,) = self.store.status()
         assert desk.queued + desk.attempting + desk.delivered + desk.expired + desk.dropped == self.made
         assert desk.queued <= 4
+        waiting = self.store.waiting("d")
+        assert (waiting.count if waiting else 0) == desk.queued
         shown = [told.deliveries["desk[1] slack"].status for told in self.store.history()]
         assert shown.count(Status.QUEUED) == desk.queued
         assert shown.count(Status.ATTEMPTING) == desk.attempting
