@@ -133,6 +133,30 @@ def status(path: Path, as_json: bool) -> int:
     return FINE
 
 
+@commands.group()
+def notify() -> None:
+    """Notifiers: try them."""
+
+
+@notify.command("test")
+@click.argument("name")
+@click.pass_obj
+def notify_test(path: Path, name: str) -> int:
+    """Send a real message through a notifier: the result for each of its targets."""
+    from engine import daemon
+    from engine.delivery.target import Delivered
+
+    try:
+        outcomes = daemon.try_notifier(path, os.environ, name)
+    except ConfigurationError as error:
+        _say_problems(error.problems, path)
+        return BAD_CONFIGURATION
+    for target, outcome in outcomes:
+        reason = "" if isinstance(outcome, Delivered) else f": {outcome.reason}"
+        click.echo(f"{target}: {type(outcome).__name__.lower()}{reason}")
+    return FINE if all(isinstance(outcome, Delivered) for _, outcome in outcomes) else NO
+
+
 @commands.command()
 @click.option("--listen", default="127.0.0.1", show_default=True, metavar="HOST", help="A loopback address.")
 @click.option("--rest-port", default=9443, show_default=True, help="Approval keys (HTTP).")

@@ -19,11 +19,12 @@ from pydantic import SecretStr
 from engine import __version__, kst, log, plan, status
 from engine.alert import Alert
 from engine.clock import Clock
+from engine.config import load as config_load
 from engine.config.load import Configuration
 from engine.config.model import Account, Settings, Source
 from engine.config.model import Feed as FeedSettings
-from engine.delivery import deliver, message
-from engine.delivery.target import Target
+from engine.delivery import deliver, message, trial
+from engine.delivery.target import Outcome, Target
 from engine.errors import ConfigurationError
 from engine.evaluation.engine import Engine
 from engine.evaluator import Evaluator
@@ -32,6 +33,7 @@ from engine.kis.slots import spread
 from engine.names import name_of
 from engine.ops import control
 from engine.plan import Plan
+from engine.problems import Problem, nearest
 from engine.simulator import server as simulator
 from engine.store import Store
 from engine.stream import Start
@@ -65,15 +67,10 @@ def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> 
     """
     found = plan.make(path, environ)
     configuration = found.configuration
-    problems = [
-        configuration.document.problem((), "unknown-notifier", found=name)
-        for name in notify
-        if name not in found.notifiers
-    ]
+    problems = [_unknown_notifier(configuration, name) for name in notify if name not in found.notifiers]
     simulated = configuration.settings.feed.source is not Source.KIS
     built = deliver.build_targets(found.notifiers, loopback_only=simulated, unrestricted=notify)
-    for name, index in built.refused:
-        problems.append(configuration.document.problem(("notifiers", name, "urls", index), "not-a-notifier-url"))
+    problems += _refused(configuration, built)
     if problems:
         raise ConfigurationError(problems)
     return Ready(found, built.targets, built.withheld)
@@ -81,7 +78,8 @@ def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> 
 
 def run(ready: Ready) -> int:
     """Run until a signal; → exit code. The caller holds the state folder."""
-    _know_secrets(ready.plan)
+    for secret in ready.plan.configuration.secrets():
+        log.redactor.add(secret)
     return trio.run(_serve, ready)
 
 
@@ -89,6 +87,29 @@ def simulate(settings: Settings, host: str, rest_port: int, websocket_port: int)
     """The simulator alone, until a signal; → exit code. Raises SimulatorError where it cannot listen."""
     start = partial(simulator.serve, settings.simulator, host=host, rest_port=rest_port, websocket_port=websocket_port)
     return trio.run(_simulate, start)
+
+
+def try_notifier(path: Path, environ: Mapping[str, str], name: str) -> list[tuple[str, Outcome]]:
+    """Send a real message through one notifier: → outcome by target. Raises ConfigurationError."""
+    configuration = config_load.load(path, environ)
+    if name not in configuration.settings.notifiers:
+        raise ConfigurationError([_unknown_notifier(configuration, name)])
+    built = deliver.build_targets(configuration.notifiers([name]))
+    if problems := _refused(configuration, built):
+        raise ConfigurationError(problems)
+    return trio.run(trial.send, built.targets, configuration.settings.locale)
+
+
+def _unknown_notifier(configuration: Configuration, name: str) -> Problem:
+    meant = nearest(name, configuration.settings.notifiers)
+    return configuration.document.problem((), "unknown-notifier", found=name, nearest=meant)
+
+
+def _refused(configuration: Configuration, built: deliver.Targets) -> list[Problem]:
+    return [
+        configuration.document.problem(("notifiers", name, "urls", index), "not-a-notifier-url")
+        for name, index in built.refused
+    ]
 
 
 async def _simulate(start: Any) -> int:
@@ -128,7 +149,7 @@ async def _upstream(nursery: trio.Nursery, configuration: Configuration) -> Feed
 
 
 class _Stopping:
-    """SIGTERM and SIGINT: the first asks for a clean end, a second one ends at once."""
+    """SIGTERM and SIGINT: the first asks for a clean end, a second one ends at once. SIGHUP ends nothing."""
 
     def __init__(self, everything: trio.CancelScope) -> None:
         self._everything = everything
@@ -140,18 +161,24 @@ class _Stopping:
         """What is left of the time that a clean end may take."""
         return max(self._deadline - trio.current_time(), _LEAST_DRAIN_S)
 
+    def _end(self, number: int) -> None:
+        self.code = INTERRUPTED if number == signal.SIGINT else ENDED
+        if self.asked.is_set():
+            logger.warning("ending at once signal=%s", signal.Signals(number).name)
+            self._everything.cancel()
+        else:
+            logger.info("ending signal=%s", signal.Signals(number).name)
+            self._deadline = trio.current_time() + END_S
+            self.asked.set()
+
     async def watch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started()
             async for number in signals:
-                self.code = INTERRUPTED if number == signal.SIGINT else ENDED
-                if self.asked.is_set():
-                    logger.warning("ending at once signal=%s", signal.Signals(number).name)
-                    self._everything.cancel()
+                if number == signal.SIGHUP:
+                    logger.warning("SIGHUP: rules are read at the start only; restart to read them anew")
                 else:
-                    logger.info("ending signal=%s", signal.Signals(number).name)
-                    self._deadline = trio.current_time() + END_S
-                    self.asked.set()
+                    self._end(number)
 
 
 class _Daemon:
@@ -259,12 +286,3 @@ class _Daemon:
             "evaluation": status.of_evaluation(self._engine.state(), self._engine.counters, self._evaluator.lag_ns),
             "targets": [status.of_target(target) for target in self._store.status()],
         }
-
-
-def _know_secrets(found: Plan) -> None:
-    """Tell the log what must never stand in it."""
-    settings = found.configuration.settings
-    secrets = [secret for account in settings.feed.account for secret in (account.app_key, account.app_secret)]
-    secrets += [url for notifier in found.notifiers.values() for url in notifier.urls]
-    for secret in secrets:
-        log.redactor.add(secret.get_secret_value())

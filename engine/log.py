@@ -33,15 +33,21 @@ class Redactor:
     def add(self, secret: str) -> None:
         if len(secret) < _MIN_SECRET:
             return
-        raw = secret.encode()
-        forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
-        forms |= {base64.b64encode(raw).decode().rstrip("="), base64.urlsafe_b64encode(raw).decode().rstrip("=")}
+        forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+        forms |= {form for shift in range(3) for form in _base64_forms(secret.encode(), shift)}
         self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
 
     def clean(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, "***")
         return text
+
+
+def _base64_forms(raw: bytes, shift: int) -> tuple[str, str]:
+    """How `raw` looks inside a longer base64 text, such as a login's, `shift` bytes after a multiple of three."""
+    padded = bytes(shift) + raw
+    start, end = -(-shift * 8 // 6), len(padded) * 8 // 6  # characters that depend on `raw` alone
+    return base64.b64encode(padded).decode()[start:end], base64.urlsafe_b64encode(padded).decode()[start:end]
 
 
 redactor = Redactor()

@@ -76,6 +76,18 @@ class Configuration:
             raise ConfigurationError(problems)
         return found
 
+    def secrets(self) -> frozenset[str]:
+        """Every text that must not be printed: what accounts, notifier URLs and the heartbeat hold or name."""
+        data = self.document.data
+        accounts = data.get("feed", {}).get("account", ())
+        written = [account[key] for account in accounts for key in ("app_key", "app_secret")]
+        written += [url for notifier in data.get("notifiers", {}).values() for url in notifier.get("urls", ())]
+        written.append(data.get("alerts", {}).get("heartbeat_url", ""))
+        found = set(written)
+        for text in written:
+            found |= {self.environment[name] for name in PLACEHOLDER.findall(text) if name in self.environment}
+        return frozenset(found)
+
     def _reveal(self, secret: SecretStr, at: toml.Location, problems: list[Problem]) -> SecretStr:
         value, missing = resolve(secret.get_secret_value(), self.environment, self.document, at)
         problems += missing

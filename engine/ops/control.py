@@ -42,15 +42,16 @@ async def serve(
     """Answer commands until cancelled. The caller holds the folder, so a socket found there is a dead daemon's."""
     path = folder / NAME
     path.unlink(missing_ok=True)
-    listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        await listening.bind(_short(path))
-        path.chmod(0o600)  # nobody gets here before: the folder is 0700
-        listening.listen(16)
-        task_status.started()
-        await trio.serve_listeners(partial(_answer, handlers), [trio.SocketListener(listening)])
-    finally:
-        path.unlink(missing_ok=True)
+    address = _short(path)
+    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        await listening.bind(address)
+        try:
+            path.chmod(0o600)  # nobody gets here before: the folder is 0700
+            listening.listen(16)
+            task_status.started()
+            await trio.serve_listeners(partial(_answer, handlers), [trio.SocketListener(listening)])
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _short(path: Path) -> str:

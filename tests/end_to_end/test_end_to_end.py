@@ -227,3 +227,28 @@ async def test_with_a_simulated_market_nothing_leaves_the_machine_unless_told_to
         await ended(daemon, signal.SIGTERM)
     code, _, stderr = await pgmwatch.run("run", "--notify", "nobody")
     assert (code, 'no notifier is named "nobody"' in stderr) == (2, True)
+
+
+async def test_notify_test_sends_a_real_message_and_says_what_came_of_it(tmp_path: Path) -> None:
+    with listening(reply(200)) as healthy, listening(reply(500)) as broken:
+        more = f'[notifiers.fine]\nurls = ["{healthy.url()}"]\n'
+        more += f'[notifiers.both]\nurls = ["{healthy.url()}", "{broken.url()}?key=${{HOOK}}"]\n'
+        pgmwatch = simulated(tmp_path, more=more)
+        assert await pgmwatch.run("notify", "test", "fine") == (0, "fine[1] json: delivered\n", "")
+        code, stdout, stderr = await pgmwatch.run("notify", "test", "both")
+        assert (code, stderr) == (1, "")
+        assert stdout.startswith("both[1] json: delivered\nboth[2] json: failed: ")
+        assert CANARY not in stdout
+        code, _, stderr = await pgmwatch.run("notify", "test", "fin")
+        assert (code, stderr) == (2, 'config.toml: no notifier is named "fin"; did you mean "fine"?\n')
+    assert healthy.requests[0].json["title"] == "pgmwatch test message"
+
+
+async def test_sighup_ends_nothing(tmp_path: Path) -> None:
+    pgmwatch = simulated(tmp_path)
+    async with pgmwatch.running("run") as daemon:
+        await pgmwatch.until("alert firing")
+        daemon.send_signal(signal.SIGHUP)
+        await pgmwatch.until("SIGHUP")
+        assert (await pgmwatch.ask("status"))["feeds"][0]["phase"] == "up"
+        assert (await ended(daemon, signal.SIGTERM))[0] == 0

@@ -1,0 +1,32 @@
+"""A real message through a notifier, to see that it arrives before money depends on it."""
+
+from collections.abc import Sequence
+
+import trio
+
+from engine.delivery.target import Message, Outcome, Target, Unknown
+from engine.locale import Locale, Text
+from engine.rules.model import Severity
+
+_TITLE = Text("pgmwatch test message", "pgmwatch 시험 메시지")
+_BODY = Text(
+    "If you can read this, alerts of this notifier arrive here.",
+    "이 메시지가 보이면 이 대상으로 가는 알림이 여기에 도착합니다.",
+)
+
+
+async def send(targets: Sequence[Target], locale: Locale) -> list[tuple[str, Outcome]]:
+    """One message to each target, all at once; → name and outcome, in the order of `targets`."""
+    message = Message(_TITLE.of(locale), _BODY.of(locale), Severity.INFO)
+    outcomes: dict[str, Outcome] = {}
+
+    async def send_one(target: Target) -> None:
+        outcome: Outcome = Unknown(f"no end within {target.deadline_s:g} s")
+        with trio.move_on_after(target.deadline_s):
+            outcome = await target.send(message)
+        outcomes[target.address.id] = outcome
+
+    async with trio.open_nursery() as nursery:
+        for target in targets:
+            nursery.start_soon(send_one, target)
+    return [(target.address.name, outcomes[target.address.id]) for target in targets]

@@ -1,0 +1,104 @@
+"""The control socket, over a real one."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from engine.errors import PgmwatchError
+from engine.ops import control
+from engine.ops.state_folder import StateFolderError, held
+
+
+def echo(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"got": dict(request)}
+
+
+async def raw(folder: Path, line: bytes) -> dict[str, Any]:
+    async with await trio.open_unix_socket(str(folder / control.NAME)) as stream:
+        await stream.send_all(line)
+        received = b"".join([chunk async for chunk in stream])
+    answer = json.loads(received)
+    assert isinstance(answer, dict)
+    return answer
+
+
+async def test_ask_and_answer(tmp_path: Path, nursery: trio.Nursery) -> None:
+    await nursery.start(control.serve, tmp_path, {"echo": echo})
+    assert await control.ask(tmp_path, "echo", rule="매수") == {"got": {"command": "echo", "rule": "매수"}}
+    with pytest.raises(PgmwatchError, match="unknown command; known: echo"):
+        await control.ask(tmp_path, "nonsense")
+    assert (tmp_path / control.NAME).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "line", [b"\n", b"nonsense\n", b"[]\n", b"3\n", b"{}\n", b'{"command": []}\n', b"\xff\n", b"[" * 60_000 + b"\n"]
+)
+async def test_whatever_is_said_there_the_daemon_answers_and_lives(
+    tmp_path: Path, nursery: trio.Nursery, line: bytes
+) -> None:
+    await nursery.start(control.serve, tmp_path, {"echo": echo})
+    assert set(await raw(tmp_path, line)) == {"error"}
+    assert await control.ask(tmp_path, "echo")
+
+
+async def test_who_says_nothing_or_leaves_holds_nobody_up(tmp_path: Path, nursery: trio.Nursery) -> None:
+    await nursery.start(control.serve, tmp_path, {"echo": echo})
+    silent = await trio.open_unix_socket(str(tmp_path / control.NAME))
+    gone = await trio.open_unix_socket(str(tmp_path / control.NAME))
+    await gone.send_all(b'{"command": "echo"}\n')
+    await gone.aclose()
+    with trio.fail_after(2):
+        assert await control.ask(tmp_path, "echo")
+    await silent.aclose()
+
+
+async def test_without_a_daemon(tmp_path: Path) -> None:
+    with pytest.raises(control.NoDaemonError):
+        await control.ask(tmp_path, "status")
+    (tmp_path / control.NAME).write_text("no socket")
+    with pytest.raises(control.NoDaemonError):
+        await control.ask(tmp_path, "status")
+
+
+async def test_the_socket_of_a_dead_daemon_is_replaced(tmp_path: Path, nursery: trio.Nursery) -> None:
+    (tmp_path / control.NAME).write_text("left by kill -9")
+    await nursery.start(control.serve, tmp_path, {"echo": echo})
+    assert await control.ask(tmp_path, "echo")
+
+
+async def test_a_path_too_long_for_a_socket_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    with pytest.raises(PgmwatchError, match="too long for a socket"):
+        await control.serve(folder, {})
+
+
+async def test_a_long_path_is_fine_where_the_relative_one_is_short(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    await nursery.start(partial(control.serve, folder, {"echo": echo}))
+    assert await control.ask(folder, "echo")
+
+
+def test_one_daemon_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "kis-KRX"
+    with held(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(StateFolderError, match="another pgmwatch daemon"), held(folder):
+            raise AssertionError
+    with held(folder):
+        pass
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateFolderError, match="cannot be used"), held(tmp_path / "file" / "state"):
+        raise AssertionError

@@ -1,0 +1,91 @@
+"""The task between feeds and notifiers, in virtual time."""
+
+import trio
+from trio.testing import MockClock
+
+from engine.alert import Alert, State
+from engine.clock import Clock
+from engine.evaluation.engine import Engine
+from engine.evaluator import Evaluator
+from engine.kst import DAY_NS, SECOND_NS, clock_time
+from engine.record import Record
+from engine.rules.model import Condition, Group, Logic, Operator, Rule
+from engine.session import Hours
+from engine.stream import Frame, Start, Up
+
+HELD = Rule(
+    name="held",
+    symbols=("005930",),
+    when=Group(Logic.ALL, (Condition("net_volume", Operator.ABOVE, 10),)),
+    for_ns=5 * SECOND_NS,
+    resolved=True,
+)
+
+
+def frame(t: int, net: int) -> Frame:
+    return Frame(t, (Record("005930", clock_time(t), 0, 0, net, 0, net, 0, 0, 0, 0),), "")
+
+
+class House:
+    """An evaluator on a clock of its own, and what came out of it when."""
+
+    def __init__(self, nursery: trio.Nursery, *rules: Rule) -> None:
+        self.clock = Clock()
+        self.engine = Engine(rules, Hours(0, DAY_NS))
+        self.batches: list[list[Alert]] = []
+        self.times: list[int] = []
+        self.evaluator = Evaluator(self.engine, self.clock, self._commit)
+        self.evaluator.put(Start(self.clock.now()))
+        nursery.start_soon(self.evaluator.run)
+
+    def _commit(self, alerts: object) -> None:
+        self.batches.append(list(alerts))  # type: ignore[call-overload]  # a list of alerts, as Evaluator says
+        self.times.append(self.clock.now())
+
+    @property
+    def told(self) -> list[tuple[State, int]]:
+        return [(alert.state, alert.at) for batch in self.batches for alert in batch]
+
+
+async def test_a_pending_rule_fires_at_a_tick_though_no_record_comes(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    house = House(nursery, HELD)
+    started = house.clock.now()
+    house.evaluator.put(Up(started, ("005930",)))
+    house.evaluator.put(frame(started, 11))
+    await trio.sleep(30)
+    due = -(-(started + 5 * SECOND_NS) // SECOND_NS) * SECOND_NS
+    assert house.told == [(State.FIRING, due)]
+    assert 0 <= house.times[0] - due < 10_000_000  # told within 10 ms of the tick
+
+
+async def test_events_are_applied_in_order_and_promptly(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    house = House(nursery, HELD)
+    await trio.sleep(1)
+    for net in (11, 5, 12):
+        house.evaluator.put(frame(house.clock.now(), net))
+        await trio.sleep(7)
+    resolved = [at for state, at in house.told if state is State.RESOLVED]
+    assert [state for state, _ in house.told] == [State.FIRING, State.RESOLVED, State.FIRING]
+    assert resolved[0] in house.times  # in the moment of its record
+
+
+async def test_a_burst_lets_others_have_their_turn(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    house = House(nursery, HELD)
+    await trio.sleep(0.5)
+    for net in range(1_000):
+        house.evaluator.put(frame(house.clock.now(), net))
+    turns = 0
+    while house.engine.counters.records < 1_000:
+        await trio.lowlevel.checkpoint()
+        turns += 1
+    assert turns >= 5  # 200 at a time
+
+
+async def test_drain_leaves_nothing_behind(nursery: trio.Nursery) -> None:
+    house = House(nursery, HELD)
+    for net in range(1_000):
+        house.evaluator.put(frame(house.clock.now(), net))
+    house.evaluator.drain()
+    assert house.engine.counters.records == 1_000

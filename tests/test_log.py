@@ -1,0 +1,72 @@
+import base64
+import json
+import logging
+import sys
+from urllib.parse import quote
+
+import pytest
+
+from engine.log import JsonFormatter, Redactor, TextFormatter, redactor
+
+SECRET = "TEST/canary+key=5f1d&한글"
+
+
+def test_a_secret_is_found_in_every_form_it_is_printed_in() -> None:
+    cleaner = Redactor()
+    cleaner.add(SECRET)
+    raw = SECRET.encode()
+    for form in (
+        SECRET,
+        quote(SECRET, safe=""),
+        quote(SECRET),
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(raw).decode(),
+        *(base64.b64encode(b"user:"[:length] + raw + b"@host").decode() for length in range(6)),
+        json.dumps(SECRET),
+        json.dumps({"url": SECRET}, ensure_ascii=False),
+    ):
+        cleaned = cleaner.clean(f"before {form} after")
+        assert "canary" not in cleaned
+        assert "***" in cleaned
+        assert len(cleaned) < len(form) + 13  # no half of it is left
+        assert cleaned.startswith("before ")
+        assert cleaned.endswith(" after")
+
+
+def test_short_words_stay() -> None:
+    cleaner = Redactor()
+    cleaner.add("feed")
+    cleaner.add("")
+    assert cleaner.clean("feed up") == "feed up"
+
+
+@pytest.fixture
+def known() -> str:
+    redactor.add(SECRET)
+    return SECRET
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_no_line_of_the_log_holds_a_secret(formatter: logging.Formatter, known: str) -> None:
+    try:
+        raise ValueError(f"cannot reach {known}")
+    except ValueError:
+        record = logging.LogRecord(
+            "engine.kis.feed", logging.ERROR, "f.py", 1, "lost url=%s\nmore", (known,), sys.exc_info()
+        )
+    line = formatter.format(record)
+    assert "canary" not in line
+    assert "ValueError: cannot reach ***" in line
+    assert "kis.feed" in line
+
+
+def test_a_foreign_line_break_does_not_start_a_line() -> None:
+    record = logging.LogRecord("engine.kis.feed", logging.INFO, "f.py", 1, "said=%s", ("x\n2026 ERROR y\r",), None)
+    assert TextFormatter().format(record).count("\n") == 0
+
+
+def test_json_lines_are_json() -> None:
+    record = logging.LogRecord("engine.daemon", logging.INFO, "f.py", 1, "started rules=%d", (4,), None)
+    fields = json.loads(JsonFormatter().format(record))
+    assert (fields["level"], fields["room"], fields["message"]) == ("info", "daemon", "started rules=4")
+    assert fields["time"].endswith("+09:00")
