@@ -1,0 +1,301 @@
+"""The broker played by us: approval keys over HTTP, requests and data over WebSocket, a made-up market behind it."""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from random import SystemRandom
+from string import ascii_lowercase, hexdigits
+from typing import Never
+
+import trio
+
+from engine.clock import Clock
+from engine.config.model import Simulator as Settings
+from engine.errors import PgmwatchError
+from engine.kst import SECOND_NS
+from engine.simulator import codes, messages
+from engine.simulator.approval import Endpoint
+from engine.simulator.connection import Connection, End, Kind, Outgoing, Pulse
+from engine.simulator.desk import Answer, Desk, Session
+from engine.simulator.keys import Keys
+from engine.simulator.market import Market
+from engine.simulator.messages import MAX_RECORDS, TR_IDS, Cipher
+from engine.simulator.websocket import HandshakeFailedError, Text, WebSocket
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.05
+"""How often the market is asked what happened: short beside anything a rule or a person can tell apart."""
+HANDSHAKE_TIMEOUT_S = 10.0
+MAX_CONNECTIONS = 100
+"""WebSocket connections at once; each may hold about 2 MB of frames that wait."""
+
+
+_PATH = re.compile(r"/(tryitout(/[A-Za-z0-9]{1,32})?)?", re.ASCII)
+"""What follows `/tryitout/` selects nothing, at the broker as here."""
+
+
+class SimulatorError(PgmwatchError):
+    """The simulator cannot be started as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where it listens, as config.toml would say it: `http://127.0.0.1:49152`, `ws://127.0.0.1:49153`."""
+
+    rest_url: str
+    websocket_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How the broker treats its clients; times in seconds.
+
+    `accounts` maps accepted app keys to secrets (None: any that is not empty); an app key gets one approval key every
+    `approval_interval_s`; `slot_kept_s` is how long an app key stays in use after an end without a close frame.
+    """
+
+    accounts: Mapping[str, str] | None = field(default=None, repr=False)
+    approval_interval_s: float = 1.0
+    pulse: Pulse = field(default_factory=Pulse)
+    encrypted: bool = False
+    slot_kept_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Connections and registrations of now, the rest since the start."""
+
+    connections: int
+    sessions: int
+    registrations: int
+    symbols: int
+    approvals: int
+    approvals_refused: int
+    records: int
+    """Records of the markets, whether anybody was registered for them or not."""
+    frames: int
+    ended: Mapping[End, int]
+
+
+class Broker:
+    """One simulated broker. Make it inside a Trio run, `run` it once, ask `status()` at any time.
+
+    Each TR has a market of its own, made up when somebody first registers for it; H0UNPGM0 is no sum of the others.
+    """
+
+    def __init__(self, settings: Settings, behaviour: Behaviour = Behaviour()) -> None:
+        if settings.scenario:
+            raise SimulatorError(f"[simulator] scenario: this version plays no scenario files ({settings.scenario})")
+        self._settings = settings
+        self._behaviour = behaviour
+        self.now = Clock().now
+        keys = Keys(behaviour.accounts, interval_ns=int(behaviour.approval_interval_s * SECOND_NS))
+        self._endpoint = Endpoint(keys, self.now)
+        self._desk = Desk(
+            keys,
+            admit=self._admit,
+            encrypted=behaviour.encrypted,
+            slot_kept_ns=int(behaviour.slot_kept_s * SECOND_NS),
+        )
+        self._markets = {TR_IDS[0]: self._market(TR_IDS[0])}
+        self._floor: dict[str, dict[str, list[Connection]]] = {tr_id: {} for tr_id in TR_IDS}
+        self._connections: set[Connection] = set()
+        self._numbers = 0
+        self._records = 0
+        self._frames = 0
+        self._ended = dict.fromkeys(End, 0)
+
+    def status(self) -> Status:
+        return Status(
+            connections=len(self._connections),
+            sessions=self._desk.sessions,
+            registrations=sum(len(connection.session.registrations) for connection in self._connections),
+            symbols=sum(map(len, self._markets.values())),
+            approvals=self._endpoint.granted,
+            approvals_refused=self._endpoint.refused,
+            records=self._records,
+            frames=self._frames,
+            ended=dict(self._ended),
+        )
+
+    async def run(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        rest_port: int = 0,
+        websocket_port: int = 0,
+        task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED,
+    ) -> Never:
+        """Serve until cancelled; then every client gets a close frame, within a second. Port 0: any free one."""
+        address = _loopback(host)
+        async with (
+            await _listen(address, rest_port) as rest,
+            await _listen(address, websocket_port) as websocket,
+            trio.open_nursery() as nursery,
+        ):
+            await nursery.start(trio.serve_listeners, self._endpoint.serve, [rest])
+            await nursery.start(trio.serve_listeners, self._serve, [websocket])
+            addresses = Addresses(_url("http", rest), _url("ws", websocket))
+            log.info(
+                "simulator up rest_url=%s websocket_url=%s symbols=%d rate=%g seed=%d",
+                addresses.rest_url,
+                addresses.websocket_url,
+                self._settings.symbols,
+                self._settings.rate,
+                self._settings.seed,
+            )
+            task_status.started(addresses)
+            await self._tick()
+        raise AssertionError("unreachable: the ticker never returns")
+
+    def _market(self, tr_id: str) -> Market:
+        return Market(
+            codes.first(self._settings.symbols),
+            rate=self._settings.rate,
+            seed=self._settings.seed + TR_IDS.index(tr_id),
+            now=self.now(),
+        )
+
+    def _admit(self, tr_id: str, code: str) -> bool:
+        if tr_id not in self._markets:
+            self._markets[tr_id] = self._market(tr_id)
+        return self._markets[tr_id].join(code)
+
+    async def _tick(self) -> Never:
+        """Bring the clients what happened. By absolute times, so that slow ticks do not add up to a lag."""
+        due_s = trio.current_time()
+        while True:
+            due_s = max(due_s + TICK_S, trio.current_time() - TICK_S)
+            await trio.sleep_until(due_s)
+            now = self.now()
+            for tr_id, market in self._markets.items():
+                self._deliver(tr_id, market, now)
+
+    def _deliver(self, tr_id: str, market: Market, now: int) -> None:
+        floor = self._floor[tr_id]
+        due: dict[Connection, list[str]] = {}
+        records = market.advance(now)
+        self._records += len(records)
+        for record in records:
+            listeners = floor.get(record.symbol)
+            if listeners:
+                text = messages.record_text(record)
+                for connection in listeners:
+                    due.setdefault(connection, []).append(text)
+        for connection, texts in due.items():
+            cipher = connection.session.cipher if self._behaviour.encrypted else None
+            for at in range(0, len(texts), MAX_RECORDS):
+                frame = messages.data_frame(tr_id, texts[at : at + MAX_RECORDS], cipher)
+                connection.emit(Outgoing(Kind.DATA, Text(frame)))
+                self._frames += 1
+
+    async def _serve(self, stream: trio.abc.HalfCloseableStream) -> None:
+        websocket = WebSocket(stream)
+        async with stream:
+            try:
+                with trio.move_on_after(HANDSHAKE_TIMEOUT_S) as patience:
+                    path = await self._greet(websocket)
+            except (HandshakeFailedError, trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            if not patience.cancelled_caught and path is not None:
+                await self._attend(websocket, path)
+
+    async def _greet(self, websocket: WebSocket) -> str | None:
+        """The opening handshake; None if the client was turned away."""
+        path = await websocket.handshake()
+        if not _PATH.fullmatch(path):
+            await websocket.reject(404, "the paths are /, /tryitout and /tryitout/<TR_ID>")
+            return None
+        if len(self._connections) >= MAX_CONNECTIONS:
+            await websocket.reject(503, "too many connections")
+            return None
+        await websocket.accept()
+        return path
+
+    async def _attend(self, websocket: WebSocket, path: str) -> None:
+        self._numbers += 1
+        connection = Connection(Session(self._numbers, _new_cipher()), websocket, self, self._behaviour.pulse)
+        self._connections.add(connection)
+        log.info("simulator connection=%d open path=%s", self._numbers, path)
+        await connection.run()
+
+    def ask(self, connection: Connection, text: str) -> Answer:
+        """Answer a request, and put the connection on the floor or take it off as the answer says."""
+        answer = self._desk.request(connection.session, text, self.now())
+        if answer.registration is not None:
+            tr_id, code = answer.registration
+            if answer.msg_cd == "OPSP0000":
+                self._floor[tr_id].setdefault(code, []).append(connection)
+            elif answer.msg_cd == "OPSP0001":
+                self._floor[tr_id][code].remove(connection)
+        log.info(
+            "simulator connection=%d answer=%s registration=%s registrations=%d",
+            connection.session.number,
+            answer.msg_cd,
+            "-" if answer.registration is None else "/".join(answer.registration),
+            len(connection.session.registrations),
+        )
+        return answer
+
+    def over(self, connection: Connection) -> None:
+        """Free the connection's app key and take it off the floor."""
+        session, end = connection.session, connection.end or End.STOPPED
+        self._desk.leave(session, self.now(), clean=end in (End.CLOSED, End.STOPPED))
+        for tr_id, code in session.registrations:
+            self._floor[tr_id][code].remove(connection)
+        self._connections.discard(connection)
+        self._ended[end] += 1
+        log.info("simulator connection=%d closed reason=%s frames=%d", session.number, end, connection.frames)
+
+
+async def serve(
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    rest_port: int = 0,
+    websocket_port: int = 0,
+    behaviour: Behaviour = Behaviour(),
+    task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED,
+) -> Never:
+    """A broker that serves until cancelled; raises SimulatorError if it cannot listen. See `Broker.run`."""
+    await Broker(settings, behaviour).run(
+        host=host, rest_port=rest_port, websocket_port=websocket_port, task_status=task_status
+    )
+
+
+def _loopback(host: str) -> str:
+    """The address to listen on. A simulator has no business on a network: it takes any app key."""
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        if ip_address(host).is_loopback:
+            return host
+    except ValueError:
+        pass  # a name: who knows where it leads
+    raise SimulatorError(f"the simulator listens on this machine only: 127.0.0.1 or ::1, not {host}")
+
+
+async def _listen(host: str, port: int) -> trio.SocketListener:
+    if not 0 <= port < 2**16:
+        # The resolver would take it modulo 65,536, and listen where nobody looks.
+        raise SimulatorError(f"the simulator cannot listen on {host}:{port}: no such port")
+    try:
+        (listener,) = await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise SimulatorError(f"the simulator cannot listen on {host}:{port}: {error}") from error
+    return listener
+
+
+def _url(scheme: str, listener: trio.SocketListener) -> str:
+    host, port, *_ = listener.socket.getsockname()
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _new_cipher() -> Cipher:
+    """A pair as the broker's look: sixteen hexadecimal digits, thirty-two letters."""
+    random = SystemRandom()
+    digits = hexdigits[:16]
+    return Cipher("".join(random.choices(digits, k=16)), "".join(random.choices(ascii_lowercase, k=32)))
