@@ -6,7 +6,8 @@ Records come in *moments*: a basket of one to twenty records at one instant, the
 
 Each stock leans to buying or selling for a while, then turns. How long is its pace, by its place in the list: every
 fourth is *fast* and starts with its day's net close to zero, on its way across; every fourth is *slow*. So a newcomer's
-first rule has something to say within seconds and takes it back soon after.
+first rule has something to say within seconds and takes it back soon after. At the start four buy, four sell, and so
+on: of every pace both sides are there, whatever the seed.
 """
 
 from collections.abc import Iterable
@@ -65,7 +66,7 @@ class _Stock:
         self.pace = place % 4
         self.base = self.price = on_grid(10 ** random.uniform(4.3, 5.8))
         self.lot = max(5, int(random.uniform(0.5, 2.0) * 30_000_000 / self.price))
-        self.side = random.choice((-1, 1))
+        self.side = 1 if place // 4 % 2 == 0 else -1
         self.lean = self.side * random.uniform(0.8, 0.95)
         self.turns_at = 0
         self.sell_volume = self.sell_value = self.buy_volume = self.buy_value = 0
