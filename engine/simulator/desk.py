@@ -14,7 +14,7 @@ from engine.simulator.messages import Cipher, Malformed, Request
 MAX_REGISTRATIONS = 41
 """Of one session, over all TRs together: the broker's number."""
 
-DROPPING = frozenset({"OPSP0010", "OPSP0011", "OPSP8996", "OPSP9994", "OPSP9996"})
+DROPPING = frozenset({"OPSP0011", "OPSP8996", "OPSP9994", "OPSP9996"})
 """After these the broker hangs up."""
 
 Registration = tuple[str, str]
