@@ -83,7 +83,8 @@ async def _post(url: str, account: Account) -> tuple[int, bytes]:
         "secretkey": account.app_secret.get_secret_value(),
     }
     # trust_env: neither a proxy nor a .netrc of this machine has a part in this. identity: nothing is unpacked.
-    headers = {"accept-encoding": "identity"}
+    # close: one request, and the client does not look after a socket that _read may have closed.
+    headers = {"accept-encoding": "identity", "connection": "close"}
     async with (
         httpx2.AsyncClient(follow_redirects=False, trust_env=False, timeout=None, headers=headers) as client,
         client.stream("POST", url, json=body) as response,

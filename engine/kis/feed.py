@@ -148,7 +148,7 @@ class Feed:
         if wait_s > 0:
             log.info("feed retrying account=%s in=%.1fs after=%d", self._account.name, wait_s, self.backoff.failures)
         while not self._stop.is_set() and (ready := self._ready_at()) > (now := self._clock.now()):
-            with trio.move_on_after((ready - now) / SECOND_NS):
+            with trio.move_on_after(max(0.001, (ready - now) / SECOND_NS)):  # a float may end just short
                 await self._stop.wait()
         return not self._stop.is_set()
 
@@ -179,8 +179,10 @@ class Feed:
             self._connected_since = self._clock.now()
             log.info("feed connected account=%s", self._account.name)
             self._session = self._new_session(socket, key)
-            await self._session.run(self._stop)
-            self._phase = Phase.ENDING
+            try:
+                await self._session.run(self._stop)
+            finally:
+                self._phase, self._session = Phase.ENDING, None
 
     def _new_session(self, socket: Socket, key: SecretStr) -> Session:
         return Session(

@@ -12,7 +12,6 @@ appended without notice.
 import base64
 import json
 import re
-from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -180,21 +179,21 @@ class Protocol:
             raise MalformedFrameError("too-long")
         # A recording has one line a frame, so line breaks go; all that any reader might take for one. They go before
         # decoding, not after: what is decoded live and what is decoded from the recording must be the same text.
-        parts = "".join(text.splitlines()).split("|", 3)
+        line = "".join(text.splitlines())
+        parts = line.split("|", 3)
         if len(parts) < 4:
             raise MalformedFrameError("envelope")
         flag, tr_id, count, payload = parts
-        if not _TR_ID.fullmatch(tr_id):
-            raise MalformedFrameError("tr-id")
         if tr_id != self.tr_id:
-            return Other(tr_id)
+            return _other(tr_id)
         if flag == "1":
             payload = "".join(self._decrypt(payload).splitlines())
+            line = f"0|{tr_id}|{count}|{payload}"
         elif flag != "0":
             raise MalformedFrameError("flag")
         records, dropped, appended = _records(payload, _number_of_records(count))
         self.drifted += appended > 0
-        return Data(records, dropped, f"0|{tr_id}|{count}|{payload}", appended)
+        return Data(records, dropped, line, appended)
 
     def _decrypt(self, payload: str) -> str:
         """Base64 of AES-256-CBC with PKCS7 padding; invalid UTF-8 inside becomes U+FFFD, as it does outside."""
@@ -245,12 +244,19 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
+def _other(tr_id: str) -> Other:
+    if not _TR_ID.fullmatch(tr_id):
+        raise MalformedFrameError("tr-id")
+    return Other(tr_id)
+
+
 def _number_of_records(count: str) -> int:
-    if not _COUNT.fullmatch(count) or int(count) == 0:
+    number = int(count) if _COUNT.fullmatch(count) else 0
+    if number == 0:
         raise MalformedFrameError("count")
-    if int(count) > MAX_RECORDS:
+    if number > MAX_RECORDS:
         raise MalformedFrameError("too-many")
-    return int(count)
+    return number
 
 
 def _records(payload: str, count: int) -> tuple[tuple[Record, ...], dict[str, int], int]:
@@ -266,14 +272,15 @@ def _records(payload: str, count: int) -> tuple[tuple[Record, ...], dict[str, in
     if rest or stride < _WIDTH:
         raise MalformedFrameError("stride")
     records: list[Record] = []
-    dropped: Counter[str] = Counter()
+    dropped: dict[str, int] = {}
     for start in range(0, len(fields), stride):
         row = fields[start : start + _WIDTH]
         if _RECORD.fullmatch("^".join(row)):
             records.append(Record(row[0], row[1], *map(int, row[2:])))
         else:
-            dropped[_fault(row)] += 1
-    return tuple(records), dict(dropped), stride - _WIDTH
+            fault = _fault(row)
+            dropped[fault] = dropped.get(fault, 0) + 1
+    return tuple(records), dropped, stride - _WIDTH
 
 
 def _fault(row: list[str]) -> str:

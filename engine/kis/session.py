@@ -152,7 +152,8 @@ class Session:
     async def _wait(self, until: int | None, now: int) -> None:
         """For an answer, or `until`."""
         self._announce()
-        timeout_s = float("inf") if until is None else max(0.0, (until - now) / SECOND_NS)
+        # Not less than a millisecond: nanoseconds are finer than the clock's floats, and a wait may end just short.
+        timeout_s = float("inf") if until is None else max(0.001, (until - now) / SECOND_NS)
         with trio.move_on_after(timeout_s):
             await self._changed.wait()
         self._changed = trio.Event()

@@ -43,8 +43,8 @@ SEND_S = 10.0
 MAX_MESSAGE_SIZE = 2**20
 """Characters of a message. Frames over 8 KB were seen; nothing near a megabyte."""
 QUEUE = 256
-"""Messages between the library's reader and ours. Ours never waits for anything slow, so the queue is only there to cut
-up one read of 64 KiB (some 500 frames) without a task switch for each; more would hide a reader that fell behind."""
+"""Messages between the library's reader and ours. Ours waits for nothing slow, so the queue is only there to cut up a
+read without a task switch for each frame: measured 13 % more throughput than 1, and 1,024 gives nothing more."""
 RECEIVE_BUFFER = 64 * 1024
 """Bytes a read: measured 29 % more throughput than the library's 4 KiB."""
 # A half-open link is found by the idle watchdog after a minute; these find it too, and keep a NAT's entry alive.

@@ -73,6 +73,12 @@ class Peer:
         self.stream = stream
         self.head = b""
         self._buffer = b""
+        self._writing = trio.Lock()
+
+    async def write(self, raw: bytes) -> None:
+        """A script and the answers to requests come from two tasks."""
+        async with self._writing:
+            await self.stream.send_all(raw)
 
     async def _need(self, size: int) -> bytes:
         while len(self._buffer) < size:
@@ -107,7 +113,7 @@ class Peer:
 
     async def say(self, *texts: str | bytes) -> None:
         for text in texts:
-            await self.stream.send_all(frame(text))
+            await self.write(frame(text))
 
 
 def good_answer(request: dict[str, Any]) -> Iterable[str]:
@@ -164,7 +170,7 @@ class Broker:
             if opcode == CLOSE:
                 self.closes.append(struct.unpack("!H", payload[:2])[0] if payload else 0)
                 if self.polite:
-                    await peer.stream.send_all(frame(payload, CLOSE))
+                    await peer.write(frame(payload, CLOSE))
                     return
             elif opcode == TEXT:
                 await self._told(peer, payload.decode())

@@ -77,7 +77,7 @@ async def refused(handler: Handler, *, opening_s: float = 5) -> str:
 def sending(*chunks: bytes, gap_s: float = 0) -> Script:
     async def script(peer: Peer) -> None:
         for chunk in chunks:
-            await peer.stream.send_all(chunk)
+            await peer.write(chunk)
             await trio.sleep(gap_s)
 
     return script
@@ -278,7 +278,7 @@ async def test_pings_are_answered_and_a_sign_of_life() -> None:
 
     async def script(peer: Peer) -> None:
         await trio.sleep(0.1)
-        await peer.stream.send_all(frame(b"payload", PING))
+        await peer.write(frame(b"payload", PING))
         answers.append(await peer.read())
         await peer.say("done")
 
@@ -310,9 +310,9 @@ async def test_a_header_of_2_to_the_40_costs_a_session_and_not_memory() -> None:
 
     async def script(peer: Peer) -> None:
         nonlocal sent
-        await peer.stream.send_all(struct.pack("!BBQ", 0x81, 127, 2**40))
+        await peer.write(struct.pack("!BBQ", 0x81, 127, 2**40))
         while True:
-            await peer.stream.send_all(b"x" * 65536)
+            await peer.write(b"x" * 65536)
             sent += 65536
 
     async with talking(script) as session:
@@ -344,7 +344,7 @@ async def test_broken_frames_are_loss_and_nothing_worse(spoiled: bytes) -> None:
 
 async def test_rst_in_the_middle_of_a_frame() -> None:
     async def script(peer: Peer) -> None:
-        await peer.stream.send_all(frame("whole") + frame("cut in two")[:-3])
+        await peer.write(frame("whole") + frame("cut in two")[:-3])
         await trio.sleep(0.05)
         assert isinstance(peer.stream, trio.SocketStream)
         reset(peer.stream)
@@ -378,7 +378,7 @@ async def test_a_ping_in_answer_to_our_close_frame_breaks_nothing(monkeypatch: p
 
     async def script(peer: Peer) -> None:
         await peer.read()
-        await peer.stream.send_all(frame(b"", PING) + frame("x" * (MIB + 1)))
+        await peer.write(frame(b"", PING) + frame("x" * (MIB + 1)))
 
     async with talking(script, polite=False):
         left = time.monotonic()
@@ -391,7 +391,7 @@ async def test_leaving_by_cancellation_still_says_goodbye() -> None:
     async def script(peer: Peer) -> None:
         opcode, payload = await peer.read()
         heard.append((opcode, payload))
-        await peer.stream.send_all(frame(payload, CLOSE))
+        await peer.write(frame(payload, CLOSE))
 
     async def handle(stream: trio.SocketStream) -> None:
         peer = Peer(stream)
@@ -430,7 +430,7 @@ def descriptors() -> int:
 
 async def test_a_hundred_sessions_leave_no_descriptor_behind() -> None:
     async def script(peer: Peer) -> None:
-        await peer.stream.send_all(close_frame())
+        await peer.write(close_frame())
 
     async def fin(stream: trio.SocketStream) -> None:
         await Peer(stream).request()
