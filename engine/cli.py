@@ -144,17 +144,15 @@ def notify() -> None:
 def notify_test(path: Path, name: str) -> int:
     """Send a real message through a notifier: the result for each of its targets."""
     from engine import daemon
-    from engine.delivery.target import Delivered
 
     try:
-        outcomes = daemon.try_notifier(path, os.environ, name)
+        results = daemon.try_notifier(path, os.environ, name)
     except ConfigurationError as error:
         _say_problems(error.problems, path)
         return BAD_CONFIGURATION
-    for target, outcome in outcomes:
-        reason = "" if isinstance(outcome, Delivered) else f": {outcome.reason}"
-        click.echo(f"{target}: {type(outcome).__name__.lower()}{reason}")
-    return FINE if all(isinstance(outcome, Delivered) for _, outcome in outcomes) else NO
+    for result in results:
+        click.echo(f"{result.target}: {result.outcome}")
+    return FINE if all(result.delivered for result in results) else NO
 
 
 @commands.command()
@@ -174,6 +172,7 @@ def simulate(path: Path, listen: str, rest_port: int, websocket_port: int) -> in
         _say_problems(error.problems, path)
         return BAD_CONFIGURATION
     log.set_up(settings.log.level, settings.log.format)
+    log.show_all("engine.simulator")  # here every answer is news
     return daemon.simulate(settings, listen, rest_port, websocket_port)
 
 

@@ -24,7 +24,7 @@ from engine.config.load import Configuration
 from engine.config.model import Account, Settings, Source
 from engine.config.model import Feed as FeedSettings
 from engine.delivery import deliver, message, trial
-from engine.delivery.target import Outcome, Target
+from engine.delivery.target import Target
 from engine.errors import ConfigurationError
 from engine.evaluation.engine import Engine
 from engine.evaluator import Evaluator
@@ -89,8 +89,8 @@ def simulate(settings: Settings, host: str, rest_port: int, websocket_port: int)
     return trio.run(_simulate, start)
 
 
-def try_notifier(path: Path, environ: Mapping[str, str], name: str) -> list[tuple[str, Outcome]]:
-    """Send a real message through one notifier: → outcome by target. Raises ConfigurationError."""
+def try_notifier(path: Path, environ: Mapping[str, str], name: str) -> list[trial.Result]:
+    """Send a real message through one notifier: → what came of it at each target. Raises ConfigurationError."""
     configuration = config_load.load(path, environ)
     if name not in configuration.settings.notifiers:
         raise ConfigurationError([_unknown_notifier(configuration, name)])

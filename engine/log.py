@@ -93,3 +93,8 @@ def set_up(level: str, form: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name, quiet in _LOUD.items():
         logging.getLogger(name).setLevel(max(quiet, logging.getLogger().level))
+
+
+def show_all(room: str) -> None:
+    """Let this room's DEBUG lines through, whatever the level of the rest."""
+    logging.getLogger(room).setLevel(logging.DEBUG)

@@ -45,13 +45,16 @@ ROOMS: dict[str, set[str]] = {
 PURE = [
     "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
     "kis/backoff", "kis/protocol", "kis/slots", "kst", "locale", "names", "problems", "record", "rules/document",
-    "rules/model", "session", "simulator/market", "stream", "text", "units", "ops/overview",
+    "rules/model", "session", "simulator/codes", "simulator/desk",
+    "simulator/keys", "simulator/market", "simulator/messages", "stream", "text", "units", "ops/overview",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}
 
 FOREIGN = {
     "apprise": {"delivery/apprise.py"},
-    "trio_websocket": {"kis/websocket.py", "simulator/websocket.py", "simulator/server.py"},
+    "trio_websocket": {"kis/websocket.py"},
+    "wsproto": {"kis/websocket.py", "simulator/websocket.py"},
+    "h11": {"simulator/approval.py", "kis/websocket.py"},
     "httpx2": {"kis/approval.py"},
     "tree_sitter": {"toml.py"},
     "dotenv": {"config/environment.py"},

@@ -1,10 +1,11 @@
 """A real message through a notifier, to see that it arrives before money depends on it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import trio
 
-from engine.delivery.target import Message, Outcome, Target, Unknown
+from engine.delivery.target import Delivered, Message, Outcome, Target, Unknown
 from engine.locale import Locale, Text
 from engine.rules.model import Severity
 
@@ -15,8 +16,17 @@ _BODY = Text(
 )
 
 
-async def send(targets: Sequence[Target], locale: Locale) -> list[tuple[str, Outcome]]:
-    """One message to each target, all at once; → name and outcome, in the order of `targets`."""
+class Result(NamedTuple):
+    """What came of it at one target."""
+
+    target: str
+    delivered: bool
+    outcome: str
+    """For people: `delivered`, or `failed: HTTP 404`."""
+
+
+async def send(targets: Sequence[Target], locale: Locale) -> list[Result]:
+    """One message to each target, all at once; → results in the order of `targets`."""
     message = Message(_TITLE.of(locale), _BODY.of(locale), Severity.INFO)
     outcomes: dict[str, Outcome] = {}
 
@@ -29,4 +39,10 @@ async def send(targets: Sequence[Target], locale: Locale) -> list[tuple[str, Out
     async with trio.open_nursery() as nursery:
         for target in targets:
             nursery.start_soon(send_one, target)
-    return [(target.address.name, outcomes[target.address.id]) for target in targets]
+    return [_result(target.address.name, outcomes[target.address.id]) for target in targets]
+
+
+def _result(name: str, outcome: Outcome) -> Result:
+    if isinstance(outcome, Delivered):
+        return Result(name, delivered=True, outcome="delivered")
+    return Result(name, delivered=False, outcome=f"{type(outcome).__name__.lower()}: {outcome.reason}")

@@ -231,7 +231,7 @@ class Broker:
                 self._floor[tr_id].setdefault(code, []).append(connection)
             elif answer.msg_cd == "OPSP0001":
                 self._floor[tr_id][code].remove(connection)
-        log.info(
+        log.debug(
             "simulator connection=%d answer=%s registration=%s registrations=%d",
             connection.session.number,
             answer.msg_cd,
