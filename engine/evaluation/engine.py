@@ -142,7 +142,7 @@ class Engine:
         return alerts
 
     def _wake(self) -> int:
-        return min(self._day_end, self._next_seen, min(map(_wake, self._watches), default=NEVER))
+        return min(self._next_seen, min(map(_wake, self._watches), default=NEVER))
 
     def _tick(self, now: int, alerts: list[Alert]) -> None:
         self._reach(now)
@@ -189,8 +189,14 @@ class Engine:
             series.lose(since)
 
     def _restart(self, before: int, t: int) -> None:
-        """Blind since the event before. The ticks in between never happened, and no blindness ended in between."""
+        """Blind since the event before. The ticks in between never happened, and no blindness ended in between.
+
+        What was pending starts anew at once: it may belong to a sum, which a member without a record yet can evaluate
+        before the blindness of any other member has ended.
+        """
         self._lose(before, self._series.values())
+        for watch in self._watches:
+            watch.interrupt(t)
         self._next_tick = max(self._next_tick, _whole_second(t))
         self._reach(t)
 
@@ -205,7 +211,7 @@ class Engine:
     def _frame(self, t: int, records: Sequence[Record], alerts: list[Alert]) -> None:
         self._frames += 1
         if t >= self._limit_until:
-            self._limit, self._limit_until = latest_time(t), _whole_second(t + 1)
+            self._limit, self._limit_until = latest_time(t), _whole_second(t)
         for place, record in enumerate(records):
             series = self._accept(record)
             if series is None:

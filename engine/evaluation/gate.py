@@ -7,7 +7,7 @@ from engine.evaluation.series import Series
 from engine.kst import SECOND_NS, clock_time, day_number
 from engine.record import Record
 
-_HHMMSS = re.compile(r"(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]", re.ASCII)
+_HHMMSS = re.compile(r"(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]")
 
 _AHEAD_NS = 60 * SECOND_NS
 """How far the exchange's clock may be ahead of ours before a record's time counts as nonsense."""

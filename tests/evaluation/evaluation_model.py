@@ -114,6 +114,9 @@ class Model:
             case Start():
                 for entries in self.log.values():
                     entries.append(Entry(t, "start", before))
+                for case in self.cases:
+                    if case.phase is Phase.PENDING:
+                        case.rest()  # the restart is a gap
         return alerts
 
     def at_tick(self, t: int) -> list[Alert]:

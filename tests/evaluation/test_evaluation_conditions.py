@@ -115,7 +115,7 @@ def test_a_crossing_remembers_nothing_while_the_day_has_no_trade() -> None:
     traded = [False, True, False, True, True]
     assert run(condition("net_volume", crosses_above=0), values, traded) == [F, F, U, F, T]
     assert run(condition("imbalance[5m]", crosses_above=0), values, traded) == [F, F, U, F, T]
-    assert run(condition("net_volume", crosses_above=0), [5, 0, 5], [True, False, True]) == [F, F, F]
+    assert run(condition("net_volume", crosses_above=0), [-1, 0, 5], [True, False, True]) == [F, F, F]
 
 
 @pytest.mark.parametrize("metric", ["net_resting", "buy_resting", "sell_resting[5m]", "resting_imbalance"])

@@ -267,6 +267,23 @@ def test_a_blindness_that_would_have_ended_before_a_start_goes_on() -> None:
     assert stage.shown().blind
 
 
+def test_what_was_pending_does_not_outlive_a_start() -> None:
+    """Not in a sum either that a member without a record yet evaluates before the others can be seen again."""
+    stage = Stage(total("net_volume", for_="1m"))
+    stage.record("09:10:00", SAMSUNG, buy_volume=99)
+    stage.start("09:20:00")
+    assert stage.record("09:20:30", HYNIX, buy_volume=1) == []
+    assert stage.shown("sum", "@semis").since == at("09:20:30")
+
+
+def test_what_fires_through_a_start_sleeps_only_if_a_tick_saw_it() -> None:
+    stage = Stage(replace(rule(BUYING), active=MORNING, resolved=True))
+    stage.record("09:59:00", buy_volume=1)
+    stage.start("13:10:00")
+    assert stage.shown().phase is Phase.FIRING
+    assert told(stage.record("13:11:00", buy_volume=1, sell_volume=1)) == [("resolved", "13:11:00")]
+
+
 # Dates
 
 
@@ -392,15 +409,22 @@ def test_a_window_of_a_sum_needs_the_start_of_each_member() -> None:
     assert stage.value("sum", "@semis") == 3
 
 
-def test_a_member_with_an_unknown_start_empties_the_memories() -> None:
+@pytest.mark.parametrize(
+    ("up", "first", "known"),
+    [
+        (None, "08:59:59.999999999", True),
+        (None, "09:00:00", False),
+        (None, "09:10:00", False),
+        ("08:50:00", "09:10:00", True),
+    ],
+)
+def test_a_member_with_an_unknown_start_empties_the_memories(up: str | None, first: str, known: bool) -> None:
     """The sum jumps by all that the symbol did before: that is no crossing."""
-    turn = replace(total(), when=every(TURN))
-    unknown, known = Stage(turn), Stage(turn)
-    known.up("08:50:00")
-    for stage in (unknown, known):
-        stage.record("09:10:00", SAMSUNG, sell_volume=5)
-    assert unknown.record("09:10:01", HYNIX, buy_volume=9) == []
-    assert known.record("09:10:01", HYNIX, buy_volume=9) != []
+    stage = Stage(replace(total(), when=every(TURN)))
+    if up is not None:
+        stage.up(up)
+    stage.record("08:59:00", SAMSUNG, sell_volume=5)
+    assert (stage.record(first, HYNIX, buy_volume=9) != []) is known
 
 
 def test_a_correction_of_a_member_empties_the_memories_of_the_sum() -> None:

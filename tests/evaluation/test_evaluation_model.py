@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 
 from engine.alert import Alert
 from engine.evaluation.engine import Engine
-from engine.kst import day_number
+from engine.kst import SECOND_NS, day_number
 from engine.rules.model import Rule
 from engine.session import Hours
-from engine.stream import Event
+from engine.stream import Event, Start
 
 Scenario = tuple[Sequence[Rule], Hours, list[Event | Alive]]
 RELAXED = (HealthCheck.too_slow, HealthCheck.data_too_large)
@@ -41,3 +41,23 @@ def test_engine_says_and_knows_what_the_page_says(scenario: Scenario) -> None:
     assert {drop.value: count for drop, count in engine.counters.dropped.items()} == model.dropped
     assert engine.counters.corrections == model.corrections
     assert engine.counters.records == len(model.applied)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=RELAXED)
+@given(scenarios)
+def test_looking_at_the_clock_more_often_changes_nothing(scenario: Scenario) -> None:
+    """Live, `advance` is called at any time; a replay calls it hardly ever."""
+    rules, hours, stream = scenario
+    seldom, often = Engine(rules, hours), Engine(rules, hours)
+    expected = [alert for event in stream for alert in feed(seldom, event)]
+    found: list[Alert] = []
+    last = 0
+    for event in stream:
+        if not isinstance(event, Start) and last:  # the time before a start was nobody's
+            for now in range(last, event.t, SECOND_NS // 3):
+                found += often.advance(now)
+            found += often.advance(event.t)
+        found += feed(often, event)
+        last = max(last, event.t)
+    assert found == expected
+    assert often.state() == seldom.state()

@@ -1,14 +1,16 @@
 """What a window starts from: every edge at which its start becomes known or unknown."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from evaluation_stage import HYNIX, SAMSUNG, Stage, at, condition, record, rule
 
 from engine.evaluation.series import Series
 from engine.kst import SECOND_NS
-from engine.rules.model import Number
+from engine.rules.model import Anchor, Moment, Number, Span
 from engine.stream import Frame
+from engine.units import duration_ns
 
 NET_5M = rule(condition("net_volume[5m]", above=10**9))
 LEVEL_5M = rule(condition("net_resting[5m]", above=10**9))
@@ -198,6 +200,31 @@ def test_a_blindness_that_ends_by_itself_ends_two_minutes_after_the_line_is_back
     assert stage.value() == 60  # 09:13 is known again: no news until then is no trade
 
 
+def test_a_blindness_ends_at_its_moment_not_at_the_next_tick() -> None:
+    stage = Stage(NET_5M)
+    stage.record("09:09:00", buy_volume=10)
+    stage.down("09:10:00")
+    stage.up("09:11:00.25")
+    stage.record("09:18:00.249999999", buy_volume=70)
+    assert stage.value() is None
+    stage.record("09:18:00.25", buy_volume=70)
+    assert stage.value() == 60
+
+
+def test_each_blindness_ends_by_itself() -> None:
+    stage = Stage(rule(condition("net_volume", above=10**9), symbols=(SAMSUNG, HYNIX)))
+    for symbol in (SAMSUNG, HYNIX):
+        stage.record("09:09:00", symbol)
+        stage.down("09:10:00", symbol)
+    stage.up("09:11:00", SAMSUNG)
+    stage.up("09:11:30", HYNIX)
+    blind = []
+    for time in ("09:12:59", "09:13:00", "09:13:29", "09:13:30"):
+        stage.tick(time)
+        blind.append((stage.shown(symbol=SAMSUNG).blind, stage.shown(symbol=HYNIX).blind))
+    assert blind == [(True, True), (False, True), (False, True), (False, False)]
+
+
 def test_lost_again_before_that_it_goes_on() -> None:
     stage = Stage(NET_5M)
     stage.record("09:09:00", buy_volume=10)
@@ -249,6 +276,17 @@ def test_a_window_that_starts_before_a_correction_is_undefined(now: str, expecte
     stage.record(now, buy_volume=95, net_resting=35)
     assert stage.value() == expected
     assert stage.value("level") is not None
+
+
+def test_a_window_forgets_a_correction_that_came_while_its_rule_slept() -> None:
+    span = Span(Moment(Anchor.MIDNIGHT, duration_ns("9h12m")), Moment(Anchor.CLOSE, 0))
+    stage = Stage(replace(NET_5M, active=(span,)))
+    stage.record("09:05:00", buy_volume=100)
+    stage.record("09:10:00", buy_volume=90)
+    stage.record("09:12:30", buy_volume=95)
+    assert stage.value() is None
+    stage.tick("09:15:00")
+    assert stage.value() == 5
 
 
 @pytest.mark.parametrize("fallen", ["sell_volume", "sell_value", "buy_volume", "buy_value"])
@@ -313,11 +351,20 @@ def test_nothing_is_known_before_the_first_record() -> None:
     assert stage.shown().values == (("net_volume", None), ("net_resting", None))
 
 
-def test_a_ratio_with_a_negative_part_is_undefined() -> None:
+@pytest.mark.parametrize("negative", ["buy_volume", "sell_volume", "buy_value", "sell_value"])
+def test_a_windowed_ratio_with_a_negative_part_is_undefined(negative: str) -> None:
     """Only counters below zero can bring one about without a correction: zero is where the day starts from."""
-    stage = Stage(rule(condition("imbalance[5m]", above=10**9), condition("value_imbalance[5m]", above=10**9)))
-    stage.record("08:50:00", buy_volume=-3, sell_volume=9, buy_value=9, sell_value=-3)
-    assert stage.shown().values == (("imbalance[5m]", None), ("value_imbalance[5m]", None))
+    keys = ("imbalance[5m]", "value_imbalance[5m]", "imbalance", "value_imbalance")
+    parts = {"buy_volume": 9, "sell_volume": 9, "buy_value": 9, "sell_value": 9, "net_value": 3, negative: -18}
+    stage = Stage(rule(*(condition(key, above=10**9) for key in keys)))
+    stage.take("08:50:00", {**parts, "net_volume": 3})
+    of_volume, of_value = "volume" in negative, "value" in negative
+    assert [value for _, value in stage.shown().values] == [
+        None if of_volume else 3 / 18,
+        None if of_value else 3 / 18,
+        3 / -9 if of_volume else 3 / 18,
+        3 / -9 if of_value else 3 / 18,
+    ]
 
 
 def test_keys_are_as_written() -> None:
