@@ -272,6 +272,10 @@ def test_encrypted_frames_are_recorded_as_plain_ones() -> None:
     assert keyed().receive(encrypted(SAMPLE_FIELDS.encode())) == data(SAMPLE)
 
 
+def test_line_breaks_inside_the_cipher_do_not_reach_the_recording() -> None:
+    assert keyed().receive(encrypted(SAMPLE_FIELDS.replace("^65", "\r\n^6\n5").encode())) == data(SAMPLE)
+
+
 def test_invalid_utf8_inside_the_cipher_does_not_lose_the_frame() -> None:
     event = keyed().receive(encrypted(SAMPLE_FIELDS.encode() + b"^\xff\xed\xa0\x80"))
     assert isinstance(event, Data)

@@ -291,9 +291,14 @@ async def test_pings_are_answered_and_a_sign_of_life() -> None:
 
 async def test_part_of_a_message_is_no_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "CLOSE_S", 0.1)  # the answer to our close frame is hidden in the unfinished one
-    async with talking(sending(frame("a", TEXT, fin=False), b"\x00\x7f")) as session:
+
+    async def script(peer: Peer) -> None:
+        await trio.sleep(0.05)
+        await peer.write(frame("a", TEXT, fin=False) + b"\x00\x7f")
+
+    async with talking(script) as session:
         before = session.last_heard_s
-        await trio.sleep(0.1)
+        await trio.sleep(0.15)
         assert session.last_heard_s == before
 
 
