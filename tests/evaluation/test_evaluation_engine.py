@@ -55,6 +55,31 @@ def test_samsung_turns_net_buyer() -> None:
     assert stage.tick("09:00:20") == []
 
 
+def test_an_event_needs_a_crossing_and_all_the_rest() -> None:
+    stage = Stage(rule(TURN, condition("buy_resting", above=5)), rule(some(TURN, BUYING), name="either"))
+    stage.record("09:10:00", sell_volume=1)
+    found = [
+        [alert.rule for alert in stage.record(time, sell_volume=sell, buy_volume=9, buy_resting=book)]
+        for time, sell, book in (
+            ("09:10:01", 8, 5),  # a crossing, but the book is thin
+            ("09:10:02", 8, 6),  # the book has filled, but the crossing is over
+            ("09:10:03", 9, 6),
+        )
+    ]
+    assert found == [["either"], [], []]
+    both = [alert.rule for alert in stage.record("09:10:04", sell_volume=9, buy_volume=10, buy_resting=6)]
+    assert both == ["rule", "either"]
+
+
+def test_a_crossing_is_over_at_the_next_tick() -> None:
+    stage = Stage(rule(TURN))
+    stage.record("09:10:00", sell_volume=1)
+    stage.record("09:10:01.5", sell_volume=1, buy_volume=2)
+    assert stage.shown().conditions == (True,)
+    stage.tick("09:10:02")
+    assert stage.shown().conditions == (False,)
+
+
 # Records
 
 
@@ -280,7 +305,6 @@ def test_what_fires_through_a_start_sleeps_only_if_a_tick_saw_it() -> None:
     stage = Stage(replace(rule(BUYING), active=MORNING, resolved=True))
     stage.record("09:59:00", buy_volume=1)
     stage.start("13:10:00")
-    assert stage.shown().phase is Phase.FIRING
     assert told(stage.record("13:11:00", buy_volume=1, sell_volume=1)) == [("resolved", "13:11:00")]
 
 
