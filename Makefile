@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The build backend is installed like every other package: locked, hashed, and not fetched again by pip.
 BACKEND := flit_core >=4.2,<5
 COMPILE = printf '$(BACKEND)\n' | $(BIN)/uv pip compile pyproject.toml - --quiet --upgrade --universal \
-	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .PHONY: run test check bench lock setup clean
 

@@ -41,7 +41,9 @@ def make(path: Path, environ: Mapping[str, str]) -> Plan:
     alerts = configuration.settings.alerts
     problems: list[Problem] = []
     rules: tuple[Rule, ...] = ()
-    world = rules_load.World(configuration.settings.notifiers, alerts.notify, _codes_by_name())
+    world = rules_load.World(
+        configuration.settings.notifiers, alerts.notify, configuration.usual_session_ns, _codes_by_name()
+    )
     try:
         rules = rules_load.load(configuration.rules_folder, world)
     except ConfigurationError as error:

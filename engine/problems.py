@@ -126,6 +126,15 @@ TEXTS: Mapping[str, Text] = {
         "is no URL that Apprise accepts for one service; write it as the service's page on appriseit.com says",
         "Apprise가 받아들이는 서비스 URL이 아닙니다. appriseit.com의 해당 서비스 안내대로 쓰세요",
     ),
+    "never-active": Text(
+        "ends before it starts: the rule would always sleep", "끝이 시작보다 빨라 규칙이 늘 쉬게 됩니다"
+    ),
+    "too-large-a-number": Text("must not be beyond ±{limit}", "±{limit}를 넘을 수 없습니다"),
+    "too-many-folders": Text("has more than {limit} folders", "폴더가 {limit}개를 넘습니다"),
+    "notifier-not-used": Text(
+        'no rule and no key of [alerts] uses the notifier "{found}"',
+        '"{found}" 알림 대상을 쓰는 규칙이나 [alerts] 키가 없습니다',
+    ),
     "not-in-this-version": Text("is not in this version yet", "이 버전에는 아직 없습니다"),
 }
 

@@ -83,6 +83,8 @@ def parse(raw: bytes, path: str) -> Document:
         match = _AT_LINE.search(str(error))
         line = int(match[1]) if match else text.count("\n") + 1
         raise _failed(path, line, "not-toml", reason=_AT_LINE.sub("", str(error))) from None
+    except ValueError as error:  # an integer of thousands of digits, which Python refuses to read
+        raise _failed(path, None, "not-toml", reason=str(error).split(";", maxsplit=1)[0]) from None
     except RecursionError:
         raise _failed(path, None, "not-toml", reason="nested too deeply") from None
 

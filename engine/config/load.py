@@ -49,17 +49,22 @@ class Configuration:
         feed = self.settings.feed
         return self.path.parent / self.settings.state / f"{feed.source}-{feed.market}"
 
+    @property
+    def usual_session_ns(self) -> tuple[int, int]:
+        """Open and close of a day on which nothing is special, in nanoseconds from KST midnight."""
+        written = self.settings.session
+        open_ns, close_ns = self.settings.feed.market.hours_ns
+        return (
+            open_ns if written.open is None else written.open,
+            close_ns if written.close is None else written.close,
+        )
+
     def hours(self) -> session.Hours:
         """Trading hours. A simulated session is open around the clock."""
-        settings = self.settings
-        if settings.feed.source is Source.SIMULATOR:
+        if self.settings.feed.source is Source.SIMULATOR:
             return session.Hours(0, DAY_NS)
-        open_ns, close_ns = settings.feed.market.hours_ns
-        return session.Hours(
-            open_ns if settings.session.open is None else settings.session.open,
-            close_ns if settings.session.close is None else settings.session.close,
-            {day_of(when): span for when, span in settings.calendar.hours.items()},
-        )
+        special = {day_of(when): span for when, span in self.settings.calendar.hours.items()}
+        return session.Hours(*self.usual_session_ns, special)
 
     def notifiers(self, names: Iterable[str]) -> dict[str, Notifier]:
         """The named notifiers, with their URLs. Raises ConfigurationError where a name is not set."""

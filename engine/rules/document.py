@@ -13,25 +13,36 @@ from engine.rules.model import Anchor, Moment, Number, Severity, Span
 _MOMENT = re.compile(r"(?:(open|close)(?:([+-])([0-9hms]+))?|([0-9]{2}:[0-9]{2}))", re.ASCII)
 
 
+_MAX_AMOUNT = 10**18
+"""The whole market's value of a day has fifteen digits; this many still fit 64 bits, and floats compare well below."""
+
+
 class Amount(tuple[Number, str]):
     """A threshold: a number, and the unit ("주", "원" or none) that the user wrote behind it."""
 
     __slots__ = ()
 
 
-def _amount(value: object) -> object:
-    if isinstance(value, str):
-        return Amount(units.amount(value))
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return Amount((value, ""))
-    raise WrongValueError("not-a-threshold")
+def _amount(value: object) -> Amount:
+    amount = Amount(units.amount(value)) if isinstance(value, str) else Amount((_plain(value), ""))
+    if not -_MAX_AMOUNT <= amount[0] <= _MAX_AMOUNT:
+        raise WrongValueError("too-large-a-number", limit="10¹⁸")
+    return amount
+
+
+def _plain(value: object) -> Number:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value in (math.inf, -math.inf):
+        raise WrongValueError("not-a-threshold")
+    if isinstance(value, float) and math.isnan(value):
+        raise WrongValueError("not-a-threshold")
+    return value
 
 
 def _pair(value: object) -> object:
     if not isinstance(value, tuple) or len(value) != 2:
         raise WrongValueError("not-a-pair")
     low, high = (_amount(end) for end in value)
-    if low[0] > high[0]:  # type: ignore[index]  # _amount returns an Amount or raises
+    if low[0] > high[0]:
         raise WrongValueError("not-a-pair")
     return low, high
 
@@ -75,11 +86,11 @@ def _span(value: object) -> object:
     if not isinstance(value, str) or "~" not in value:
         raise WrongValueError("not-active-hours", found=str(value))
     start, _, end = value.partition("~")
-    span = Span(_moment(start, value), _moment(end, value))
-    if span.start.anchor is span.end.anchor and span.start.offset_ns >= span.end.offset_ns:
-        raise WrongValueError("empty-hours", found=value)
-    return span
+    return Span(_moment(start, value), _moment(end, value))
 
+
+SESSION = Span(Moment(Anchor.OPEN, 0), Moment(Anchor.CLOSE, 0))
+"""What `active` is where it is left out: a rule sleeps outside of the session."""
 
 Threshold = Annotated[Amount, BeforeValidator(_amount)]
 Range = Annotated[tuple[Amount, Amount], BeforeValidator(_pair)]
@@ -129,7 +140,7 @@ class Defaults(Table):
     max_per_day: Annotated[int, Field(ge=1)] | None = None
     repeat: PositiveDurationNs | None = None
     resolved: bool = False
-    active: tuple[ActiveSpan, ...] = ()
+    active: Annotated[tuple[ActiveSpan, ...], AfterValidator(_not_empty)] = (SESSION,)
     severity: Annotated[Severity, Field(strict=False)] = Severity.WARNING
     notify: tuple[str, ...] | None = None
     title: str | None = None

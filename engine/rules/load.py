@@ -4,6 +4,7 @@ Pure but for reading the files; whole or not at all: one problem anywhere and th
 edit can never replace what worked.
 """
 
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ from engine.validation import validate
 CODE = re.compile(r"(?=.*[0-9])[0-9A-Z]{6}", re.ASCII)
 """A short code. One letter or more is possible (`0162Z0`), six letters are a name."""
 
+MAX_FOLDERS = 1_000
+"""Below the rules folder: whoever points it at a whole disk shall not wait for it."""
+
 _OPERATORS = tuple(operator.value for operator in Operator)
 _EVENT_KEYS = ("for_", "keep_firing_for", "repeat", "resolved")
 _SIGNS = {Operator.ABOVE: "≤", Operator.AT_LEAST: "≤", Operator.CROSSES_ABOVE: "≤"}
@@ -43,6 +47,8 @@ class World:
     notifiers: Collection[str]
     notify: tuple[str, ...]
     """Notifiers of a rule that names none."""
+    session: tuple[int, int]
+    """The usual open and close, nanoseconds from KST midnight."""
     codes: Mapping[str, Sequence[str]]
     """A stock's name → the codes that bear it; more than one where the name is ambiguous."""
 
@@ -79,15 +85,28 @@ def load(folder: Path, world: World) -> tuple[Rule, ...]:
 
 
 def rule_files(folder: Path) -> list[Path]:
-    """Every `*.toml` below, by name, but what starts with `_` or `.` and folders named `tests`."""
+    """Every `*.toml` below, by name, but what starts with `_` or `.` and folders named `tests`.
+
+    Links are followed, each folder once. Raises ConfigurationError for a folder that cannot be read: a rule that is
+    silently not there is worse than none.
+    """
     if not folder.is_dir():
         raise ConfigurationError([Problem(str(folder), None, "", "no-folder")])
-    found = [path for path in folder.rglob("*.toml") if not _is_left_out(path.relative_to(folder))]
+    found: list[Path] = []
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        if len(seen) >= MAX_FOLDERS:
+            raise ConfigurationError([Problem(str(folder), None, "", "too-many-folders", {"limit": str(MAX_FOLDERS)})])
+        fresh = (each for each in folders if not each.startswith(("_", ".")) and each != "tests")
+        folders[:] = [each for each in fresh if os.path.realpath(Path(place, each)) not in seen]
+        seen.add(os.path.realpath(place))
+        found += [Path(place, name) for name in files if name.endswith(".toml") and not name.startswith(("_", "."))]
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _is_left_out(path: Path) -> bool:
-    return any(part.startswith(("_", ".")) for part in path.parts) or "tests" in path.parts[:-1]
+def _refuse(error: OSError) -> None:
+    reason = error.strerror or type(error).__name__
+    raise ConfigurationError([Problem(str(error.filename), None, "", "unreadable", {"reason": reason})])
 
 
 def _read_file(document: Document, world: World, problems: list[Problem]) -> Iterator[_Draft]:
@@ -147,11 +166,12 @@ def _with_stars_resolved(drafts: Sequence[_Draft], problems: list[Problem]) -> t
     )
     rules = []
     for draft in drafts:
+        excluded = draft.excluded | (everything.keys() if "*" in draft.excluded else frozenset())
         wanted: list[str] = []
         for symbol in draft.rule.symbols:
             wanted += everything if symbol == "*" else [symbol]
-        symbols = tuple(symbol for symbol in dict.fromkeys(wanted) if symbol not in draft.excluded)
-        if not symbols:
+        symbols = tuple(symbol for symbol in dict.fromkeys(wanted) if symbol not in excluded)
+        if not symbols and draft.rule.enabled:
             problems.append(draft.document.problem((*draft.at, "symbols"), "no-symbols"))
         rules.append(replace(draft.rule, symbols=symbols))
     return tuple(rules)
@@ -170,7 +190,7 @@ class _RuleReader:
     def read(self, table: RuleTable, defaults: Defaults) -> _Draft | None:
         """The rule, or nothing if anything about it is wrong."""
         before = len(self.problems)
-        table = _merged(table, defaults)
+        own, table = table, _merged(table, defaults)
         self._check_supported(table)
         when = self._conditions(table, self.at, top=True)
         symbols = self._symbols(table.symbols, "symbols", table)
@@ -201,7 +221,7 @@ class _RuleReader:
             file=self.document.path,
             line=self.document.line(self.at) or 0,
         )
-        self._check_event_rule(rule, table)
+        self._check_event_rule(rule, own)
         return _Draft(rule, self.document, self.at, frozenset(excluded)) if len(self.problems) == before else None
 
     def _problem(self, at: Location, code: str, **detail: str) -> None:
@@ -213,12 +233,15 @@ class _RuleReader:
         for key in ("title", "message"):
             if getattr(table, key) is not None:
                 self._problem((*self.at, key), "not-in-this-version")
+        for index, span in enumerate(table.active):
+            if span.is_empty(*self.world.session):
+                self._problem((*self.at, "active", index), "never-active")
 
-    def _check_event_rule(self, rule: Rule, table: RuleTable) -> None:
+    def _check_event_rule(self, rule: Rule, own: RuleTable) -> None:
         if not rule.is_event:
             return
         for key in _EVENT_KEYS:
-            if getattr(table, key):
+            if getattr(own, key):
                 self._problem((*self.at, key.rstrip("_")), "event-rule-key")
         if _crosses_under_none(rule.when):
             self._problem(self.at, "crossing-under-none")
@@ -339,9 +362,18 @@ class _RuleReader:
 
 
 def _merged(table: RuleTable, defaults: Defaults) -> RuleTable:
-    """A rule's own key wins over its file's default."""
-    taken = {key: getattr(defaults, key) for key in defaults.model_fields_set - table.model_fields_set}
+    """A rule's own key wins over its file's default; defaults that an event rule cannot have are not meant for it."""
+    inherited = defaults.model_fields_set - table.model_fields_set
+    if _crosses(table):
+        inherited = inherited.difference(_EVENT_KEYS)
+    taken = {key: getattr(defaults, key) for key in inherited}
     return table.model_copy(update=taken) if taken else table
+
+
+def _crosses(entry: Entry) -> bool:
+    """Whether there is a crossing anywhere in it."""
+    below = [part for logic in Logic for part in getattr(entry, logic) or ()]
+    return entry.crosses_above is not None or entry.crosses_below is not None or any(map(_crosses, below))
 
 
 def _aggregate_symbol(table: RuleTable) -> str | None:

@@ -102,6 +102,11 @@ class Span:
     start: Moment
     end: Moment
 
+    def is_empty(self, open_ns: int, close_ns: int) -> bool:
+        """Whether it holds no moment on a day with this session (nanoseconds from KST midnight)."""
+        at = {Anchor.MIDNIGHT: 0, Anchor.OPEN: open_ns, Anchor.CLOSE: close_ns}
+        return at[self.start.anchor] + self.start.offset_ns >= at[self.end.anchor] + self.end.offset_ns
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

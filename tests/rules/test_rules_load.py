@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from engine.rules.model import Anchor, Condition, Group, Logic, Moment, Operator
 WORLD = World(
     notifiers=("terminal", "desk"),
     notify=("terminal",),
+    session=(9 * 3600 * 10**9, 55_800 * 10**9),
     codes={"한미반도체": ("042700",), "삼성전자": ("005930",), "대우": ("000001", "000002")},
 )
 HEAD = '[[rule]]\nname = "r"\nsymbols = ["005930"]\n'
@@ -160,7 +162,15 @@ BAD = [
     (HEAD + CONDITION + 'window = "0s"', 6, "not-positive", "rule[1].window"),
     (HEAD + CONDITION + "for = 30", 6, "not-a-duration", "rule[1].for"),
     (HEAD + CONDITION + "max_per_day = 0", 6, "out-of-range", "rule[1].max_per_day"),
-    (HEAD + CONDITION + 'active = ["15:00~09:00"]', 6, "empty-hours", "rule[1].active[1]"),
+    (HEAD + CONDITION + 'active = ["15:00~09:00"]', 6, "never-active", "rule[1].active[1]"),
+    (HEAD + CONDITION + 'active = ["15:00~open"]', 6, "never-active", "rule[1].active[1]"),
+    (HEAD + CONDITION + 'active = ["close-10m~close-20m"]', 6, "never-active", "rule[1].active[1]"),
+    (HEAD + CONDITION + "active = []", 6, "empty", "rule[1].active"),
+    (HEAD + 'metric = "net_value"\nabove = 1' + "0" * 400, 5, "too-large-a-number", "rule[1].above"),
+    (HEAD + 'metric = "net_value"\nabove = "99999999999조"', 5, "too-large-a-number", "rule[1].above"),
+    (HEAD + 'metric = "net_value"\nabove = inf', 5, "not-a-threshold", "rule[1].above"),
+    (HEAD + 'metric = "net_value"\nabove = 1' + "0" * 5000, None, "not-toml", ""),
+    (HEAD + 'exclude = ["*"]\n' + CONDITION, 3, "no-symbols", "rule[1].symbols"),
     (HEAD + CONDITION + 'active = ["9~15"]', 6, "not-active-hours", "rule[1].active[1]"),
     (HEAD + CONDITION + 'severity = "warn"', 6, "not-one-of", "rule[1].severity"),
     (HEAD + CONDITION + 'aggregate = "avg"', 6, "not-one-of", "rule[1].aggregate"),
@@ -191,7 +201,7 @@ BAD = [
 @pytest.mark.parametrize(
     ("text", "line", "code", "key"), BAD, ids=[f"{number}-{row[2]}" for number, row in enumerate(BAD)]
 )
-def test_each_misuse_is_one_located_problem(tmp_path: Path, text: str, line: int, code: str, key: str) -> None:
+def test_each_misuse_is_one_located_problem(tmp_path: Path, text: str, line: int | None, code: str, key: str) -> None:
     (problem,) = problems_of(tmp_path, bad=text)
     assert (problem.line, problem.code, problem.key) == (line, code, key)
     assert Path(problem.file).name == "bad.toml"
@@ -227,3 +237,47 @@ def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path / "none", WORLD)
     assert [problem.code for problem in caught.value.problems] == ["no-folder"]
+
+
+def test_without_active_a_rule_sleeps_outside_the_session(tmp_path: Path) -> None:
+    (rule,) = rules_of(tmp_path, a=HEAD + CONDITION)
+    assert rule.active == (Span(Moment(Anchor.OPEN, 0), Moment(Anchor.CLOSE, 0)),)
+
+
+def test_defaults_that_an_event_rule_cannot_have_are_not_meant_for_it(tmp_path: Path) -> None:
+    text = '[defaults]\nfor = "1m"\nrepeat = "5m"\nresolved = true\ncooldown = "5m"\n'
+    (rule,) = rules_of(tmp_path, a=text + HEAD + 'any = [{ metric = "net_value", crosses_above = 0 }]')
+    assert (rule.for_ns, rule.repeat_ns, rule.resolved, rule.cooldown_ns) == (0, None, False, 300 * 10**9)
+
+
+def test_a_disabled_rule_for_everything_alone_is_fine(tmp_path: Path) -> None:
+    (rule,) = rules_of(tmp_path, a='[[rule]]\nname = "x"\nenabled = false\nsymbols = ["*"]\n' + CONDITION)
+    assert rule.symbols == ()
+
+
+def test_linked_folders_are_read_and_circles_end(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x.toml").write_text(HEAD + CONDITION)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "desk").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "rules")
+    assert [rule.name for rule in load(tmp_path / "rules", WORLD)] == ["r"]
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def as_another_user(path: str) -> object:  # the tests may run as root, whom no mode keeps out
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", as_another_user)
+    (problem,) = problems_of(tmp_path, a=HEAD + CONDITION)
+    assert (problem.file, problem.code) == (str(tmp_path / "locked"), "unreadable")
+
+
+def test_a_link_to_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gone.toml").symlink_to(tmp_path / "nothing")
+    assert [problem.code for problem in problems_of(tmp_path, a=HEAD + CONDITION)] == ["no-file"]
