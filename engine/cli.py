@@ -1,6 +1,6 @@
 """`pgmwatch`: the commands, what they print, and their exit codes.
 
-0 fine · 1 the answer is no · 2 usage or configuration error · 3 the broker refused the credentials · 130 interrupted.
+0 fine · 1 the answer is no · 2 usage or configuration error · 130 interrupted.
 What a command needs is imported when it runs: `pgmwatch --help` must not wait for Apprise.
 """
 
@@ -17,12 +17,14 @@ from engine import __version__
 from engine.errors import ConfigurationError, PgmwatchError
 from engine.locale import Locale, Text
 from engine.problems import Problem
+from engine.redact import print_crash
 
 FINE, NO, BAD_CONFIGURATION, INTERRUPTED = 0, 1, 2, 130
 
 
 def main() -> None:
     """The console script: a user's mistake ends with a sentence and an exit code, never with a traceback."""
+    sys.excepthook = print_crash
     try:
         status = commands.main(standalone_mode=False)
     except click.ClickException as error:
@@ -72,7 +74,7 @@ def commands(context: click.Context, path: Path) -> None:
 def run(path: Path, notify: tuple[str, ...]) -> int:
     """The daemon, in the foreground. SIGTERM and SIGINT (Ctrl-C) end it cleanly within 10 s."""
     from engine import daemon, log
-    from engine.ops import state_folder
+    from engine.ops.state_folder import StateFolderError
 
     try:
         ready = daemon.prepare(path, os.environ, notify)
@@ -82,9 +84,8 @@ def run(path: Path, notify: tuple[str, ...]) -> int:
     settings = ready.plan.configuration.settings
     log.set_up(settings.log.level, settings.log.format)
     try:
-        with state_folder.held(ready.plan.configuration.state_folder):
-            return daemon.run(ready)
-    except state_folder.StateFolderError as error:
+        return daemon.run(ready)
+    except StateFolderError as error:
         _complain(str(error))
         return BAD_CONFIGURATION
 
@@ -119,7 +120,7 @@ def status(path: Path, as_json: bool) -> int:
     from engine.ops import control, overview
 
     try:
-        configuration = load.load(path, os.environ)
+        configuration = load.load(path, os.environ, accounts=False)
     except ConfigurationError as error:
         _say_problems(error.problems, path)
         return BAD_CONFIGURATION
@@ -167,13 +168,17 @@ def simulate(path: Path, listen: str, rest_port: int, websocket_port: int) -> in
     from engine.config.model import Settings
 
     try:
-        settings = load.load(path, os.environ).settings if path.exists() else Settings()
+        settings = load.load(path, os.environ, accounts=False).settings if path.exists() else Settings()
     except ConfigurationError as error:
         _say_problems(error.problems, path)
         return BAD_CONFIGURATION
     log.set_up(settings.log.level, settings.log.format)
     log.show_all("engine.simulator")  # here every answer is news
-    return daemon.simulate(settings, listen, rest_port, websocket_port)
+    try:
+        return daemon.simulate(settings, listen, rest_port, websocket_port)
+    except PgmwatchError as error:
+        _complain(str(error))
+        return BAD_CONFIGURATION
 
 
 _NO_DAEMON = Text("no daemon is running on {folder}", "{folder}에서 실행 중인 데몬이 없습니다")

@@ -7,7 +7,7 @@ evaluated, the workers settle what is in flight. All of it within 10 s.
 import logging
 import math
 import signal
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import trio
 from pydantic import SecretStr
 
-from engine import __version__, kst, log, plan, status
+from engine import __version__, kst, plan, status
 from engine.alert import Alert
 from engine.clock import Clock
 from engine.config import load as config_load
@@ -25,18 +25,19 @@ from engine.config.model import Account, Settings, Source
 from engine.config.model import Feed as FeedSettings
 from engine.delivery import deliver, message, trial
 from engine.delivery.target import Target
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, PgmwatchError
 from engine.evaluation.engine import Engine
 from engine.evaluator import Evaluator
 from engine.kis.feed import Feed
 from engine.kis.slots import spread
-from engine.names import name_of
-from engine.ops import control
+from engine.names import NAMES
+from engine.ops import control, state_folder
 from engine.plan import Plan
 from engine.problems import Problem, nearest
 from engine.simulator import server as simulator
 from engine.store import Store
 from engine.stream import Start
+from engine.text import quoted
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> 
     """
     found = plan.make(path, environ)
     configuration = found.configuration
-    problems = [_unknown_notifier(configuration, name) for name in notify if name not in found.notifiers]
+    problems = [_not_there(configuration, name) for name in notify if name not in found.notifiers]
     simulated = configuration.settings.feed.source is not Source.KIS
     built = deliver.build_targets(found.notifiers, loopback_only=simulated, unrestricted=notify)
     problems += _refused(configuration, built)
@@ -77,30 +78,44 @@ def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> 
 
 
 def run(ready: Ready) -> int:
-    """Run until a signal; → exit code. The caller holds the state folder."""
-    for secret in ready.plan.configuration.secrets():
-        log.redactor.add(secret)
-    return trio.run(_serve, ready)
+    """Run until a signal; → exit code. Raises StateFolderError where its state folder cannot be had."""
+    with state_folder.held(ready.plan.configuration.state_folder):
+        return _in_trio(partial(_serve, ready))
 
 
 def simulate(settings: Settings, host: str, rest_port: int, websocket_port: int) -> int:
     """The simulator alone, until a signal; → exit code. Raises SimulatorError where it cannot listen."""
     start = partial(simulator.serve, settings.simulator, host=host, rest_port=rest_port, websocket_port=websocket_port)
-    return trio.run(_simulate, start)
+    return _in_trio(partial(_simulate, start))
+
+
+def _in_trio(main: Callable[[], Awaitable[int]]) -> int:
+    """`trio.run`; an error of theirs that ended a nursery comes out by itself, a defect of ours as the group it is."""
+    try:
+        return trio.run(main)
+    except BaseExceptionGroup as group:
+        cause: BaseException = group
+        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+            cause = cause.exceptions[0]
+        if isinstance(cause, PgmwatchError):
+            raise cause from None
+        raise
 
 
 def try_notifier(path: Path, environ: Mapping[str, str], name: str) -> list[trial.Result]:
     """Send a real message through one notifier: → what came of it at each target. Raises ConfigurationError."""
-    configuration = config_load.load(path, environ)
+    configuration = config_load.load(path, environ, accounts=False)
     if name not in configuration.settings.notifiers:
-        raise ConfigurationError([_unknown_notifier(configuration, name)])
+        raise ConfigurationError([_not_there(configuration, name)])
     built = deliver.build_targets(configuration.notifiers([name]))
     if problems := _refused(configuration, built):
         raise ConfigurationError(problems)
     return trio.run(trial.send, built.targets, configuration.settings.locale)
 
 
-def _unknown_notifier(configuration: Configuration, name: str) -> Problem:
+def _not_there(configuration: Configuration, name: str) -> Problem:
+    if name in configuration.settings.notifiers:
+        return configuration.document.problem((), "notifier-not-used", found=name)
     meant = nearest(name, configuration.settings.notifiers)
     return configuration.document.problem((), "unknown-notifier", found=name, nearest=meant)
 
@@ -260,16 +275,18 @@ class _Daemon:
         """Alerts of one batch → words → store. What follows from there is delivery's."""
         for alert in alerts:
             logger.info(
-                'alert %s rule="%s" symbol=%s repeat=%d suppressed=%s id=%s',
+                "alert %s rule=%s symbol=%s repeat=%d suppressed=%s id=%s",
                 alert.state,
-                alert.rule,
-                alert.symbol,
+                quoted(alert.rule),
+                quoted(alert.symbol),
                 alert.repeat,
-                alert.suppressed,
+                alert.suppressed or "no",
                 alert.id,
             )
         locale = self._settings.locale
-        notices = [message.notice(alert, self._rules[alert.rule], name_of(alert.symbol), locale) for alert in alerts]
+        notices = [
+            message.notice(alert, self._rules[alert.rule], NAMES.get(alert.symbol, ""), locale) for alert in alerts
+        ]
         self._store.commit(notices, self._clock.now())
 
     def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:

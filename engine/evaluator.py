@@ -38,6 +38,7 @@ class Evaluator:
         self._inbox: deque[Event] = deque()
         self._came = trio.Event()
         self._behind = False
+        self._dropped: set[str] = set()
         self.lag_ns = 0
         """How long the last event of the last batch had waited."""
 
@@ -75,6 +76,7 @@ class Evaluator:
         if alerts:
             self._commit(alerts)
         self._note_lag(0 if event is None else now - event.t)
+        self._note_drops()
 
     def _until_next_tick_s(self) -> float:
         """A tick is due when the clock is past a whole second; 1 ms more makes sure that it is."""
@@ -86,3 +88,10 @@ class Evaluator:
         if behind != self._behind:
             self._behind = behind
             log.warning("evaluation %s lag_ms=%d", "behind" if behind else "caught up", self.lag_ns // 1_000_000)
+
+    def _note_drops(self) -> None:
+        """Once for each reason: a clock that is a minute slow makes every record look early, and nothing else tells."""
+        for reason, count in self._engine.counters.dropped.items():
+            if count and reason not in self._dropped:
+                self._dropped.add(reason)
+                log.warning("evaluation drops records reason=%s", reason)

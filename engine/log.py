@@ -4,17 +4,13 @@ Redaction stands in the formatter, after the message has been put together, so t
 around it: a secret is found in whatever form it would be printed.
 """
 
-import base64
 import json
 import logging
 import sys
 from datetime import datetime
-from urllib.parse import quote, quote_plus
 
 from engine.kst import KST
-
-_MIN_SECRET = 6
-"""Shorter texts stand in ordinary words: taking them out would spoil the log and protect nothing."""
+from engine.redact import redactor
 
 _LOUD = {  # libraries that say too much: whole URLs, frames, plugin internals
     "httpx2": logging.WARNING,
@@ -22,36 +18,6 @@ _LOUD = {  # libraries that say too much: whole URLs, frames, plugin internals
     "trio-websocket": logging.CRITICAL,
     "apprise": logging.CRITICAL,
 }
-
-
-class Redactor:
-    """Knows the secrets of this process; takes them out of text. A configuration has a handful."""
-
-    def __init__(self) -> None:
-        self._forms: list[str] = []
-
-    def add(self, secret: str) -> None:
-        if len(secret) < _MIN_SECRET:
-            return
-        forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
-        forms |= {form for shift in range(3) for form in _base64_forms(secret.encode(), shift)}
-        self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
-
-    def clean(self, text: str) -> str:
-        for form in self._forms:
-            text = text.replace(form, "***")
-        return text
-
-
-def _base64_forms(raw: bytes, shift: int) -> tuple[str, str]:
-    """How `raw` looks inside a longer base64 text, such as a login's, `shift` bytes after a multiple of three."""
-    padded = bytes(shift) + raw
-    start, end = -(-shift * 8 // 6), len(padded) * 8 // 6  # characters that depend on `raw` alone
-    return base64.b64encode(padded).decode()[start:end], base64.urlsafe_b64encode(padded).decode()[start:end]
-
-
-redactor = Redactor()
-"""One for the process: a log line may come from anywhere in it."""
 
 
 class TextFormatter(logging.Formatter):

@@ -45,8 +45,3 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "096770": "SK이노베이션",
     }
 )
-
-
-def name_of(code: str) -> str:
-    """The Korean name of the stock with this short code, or the code itself."""
-    return NAMES.get(code, code)

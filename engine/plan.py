@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine import toml
 from engine.config import load as config_load
 from engine.config.load import Configuration
-from engine.config.model import Notifier
+from engine.config.model import Market, Notifier
 from engine.errors import ConfigurationError
 from engine.names import NAMES
 from engine.problems import Problem
@@ -37,7 +38,10 @@ class Plan:
 
 def make(path: Path, environ: Mapping[str, str]) -> Plan:
     """Read config.toml and the rules folder. Raises ConfigurationError with every problem of every file."""
-    configuration = config_load.load(path, environ)
+    try:
+        configuration = config_load.load(path, environ)
+    except ConfigurationError as error:
+        raise ConfigurationError([*error.problems, *_rule_problems_without(path)]) from None
     alerts = configuration.settings.alerts
     problems: list[Problem] = []
     rules: tuple[Rule, ...] = ()
@@ -48,14 +52,28 @@ def make(path: Path, environ: Mapping[str, str]) -> Plan:
         rules = rules_load.load(configuration.rules_folder, world)
     except ConfigurationError as error:
         problems += error.problems
-    wanted = [*alerts.notify, *alerts.ops, *_named_by(rules)]
     try:
-        notifiers = configuration.notifiers(wanted)
+        notifiers = configuration.notifiers([*alerts.notify, *alerts.ops, *_named_by(rules)])
     except ConfigurationError as error:
         problems += error.problems
     if problems:
         raise ConfigurationError(problems)
     return Plan(configuration, rules, notifiers)
+
+
+def _rule_problems_without(path: Path) -> Sequence[Problem]:
+    """What is wrong with the rules of a config.toml that cannot be used itself, as far as that can be told."""
+    try:
+        data = toml.read(path).data
+        notifiers = data.get("notifiers", {"terminal": {}})
+        usual = Market.KRX.hours_ns
+        world = rules_load.World(dict(notifiers), (), usual, _codes_by_name())
+        rules_load.load(path.parent / str(data.get("rules", "rules")), world)
+    except ConfigurationError as error:
+        return [problem for problem in error.problems if problem.file != str(path)]
+    except (TypeError, ValueError):  # `notifiers` is no table: its own problem says so
+        return []
+    return []
 
 
 def _named_by(rules: Iterable[Rule]) -> Iterable[str]:

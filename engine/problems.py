@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from engine.locale import Locale, Text
+from engine.text import clean
 
 TEXTS: Mapping[str, Text] = {
     # files
@@ -138,6 +139,8 @@ TEXTS: Mapping[str, Text] = {
     "not-in-this-version": Text("is not in this version yet", "이 버전에는 아직 없습니다"),
 }
 
+MAX_TEXT = 1_000
+"""Characters of a message: a key or a value that was found may be as long as its file."""
 DID_YOU_MEAN = Text('; did you mean "{nearest}"?', '. 혹시 "{nearest}"인가요?')
 
 
@@ -166,12 +169,12 @@ class Problem:
         text = TEXTS[self.code].of(locale).format_map(self.detail)
         if meant := self.detail.get("nearest"):
             text += DID_YOU_MEAN.of(locale).format(nearest=meant)
-        return text
+        return clean(text, MAX_TEXT)
 
     def text(self, locale: Locale) -> str:
         """`file:line: key: what is wrong, what is allowed`."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return ": ".join(part for part in (place, self.key, self.message(locale)) if part)
+        return ": ".join(part for part in (place, clean(self.key), self.message(locale)) if part)
 
 
 def nearest(found: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ ELLIPSIS = "…"
 _KEPT_FORMAT = frozenset("\u200c\u200d")
 _BREAKS = frozenset({"Cc", "Zl", "Zp"})
 _SPACES = re.compile(r"\s+")
+_WORD = re.compile(r"[@\w.-]+")
 
 
 def clean(text: str, limit: int = 200) -> str:
@@ -32,6 +33,11 @@ def unpinged(text: str, limit: int = 200) -> str:
 def printable(text: str) -> str:
     """Several lines, each `clean` but of any length: the last guard before a terminal, whose escapes are commands."""
     return "\n".join(clean(line, limit=len(line) + 1) for line in text.split("\n"))
+
+
+def quoted(text: str) -> str:
+    """A value for a log line: bare where it is one plain word, else `clean` and in quotes."""
+    return text if _WORD.fullmatch(text) else '"' + clean(text).replace('"', "'") + '"'
 
 
 def _fit(character: str) -> str:

@@ -8,8 +8,8 @@ import pytest
 ENGINE = Path(__file__).parents[1] / "engine"
 
 SHARED = {
-    "alert", "errors", "kst", "locale", "problems", "record", "session", "stream", "text", "units", "rules.model",
-    "config.model",
+    "alert", "errors", "kst", "locale", "loopback", "problems", "record", "redact", "session", "stream", "text",
+    "units", "rules.model", "config.model",
 }  # fmt: skip
 """Frozen models and small helpers: anyone may import these, and they import only each other."""
 
@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "store": {"delivery"},
     "ops": {"names", "plan"},
     # what joins them
-    "plan": {"config", "names", "rules"},
+    "plan": {"config", "names", "rules", "toml"},
     "evaluator": {"clock", "evaluation"},
     "status": {"evaluation", "kis", "store"},
     "daemon": {

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from engine.log import JsonFormatter, Redactor, TextFormatter, redactor
+from engine.log import JsonFormatter, TextFormatter
+from engine.redact import Redactor, redactor
 
 SECRET = "TEST/canary+key=5f1d&한글"
 

@@ -1,16 +1,11 @@
 import pytest
 
-from engine.names import NAMES, name_of
+from engine.names import NAMES
 
 
 def test_a_known_code_has_its_korean_name() -> None:
-    assert name_of("005930") == "삼성전자"
-    assert name_of("005380") == "현대차"
-
-
-@pytest.mark.parametrize("code", ["0162Z0", "", "삼성전자", "5930"])
-def test_an_unknown_code_is_its_own_name(code: str) -> None:
-    assert name_of(code) == code
+    assert NAMES["005930"] == "삼성전자"
+    assert NAMES["005380"] == "현대차"
 
 
 def test_codes_are_short_codes_and_names_are_told_apart() -> None:

@@ -4,9 +4,9 @@ Only what is used is resolved, so in two steps: `load` reads, validates and chec
 source needs them; `Configuration.notifiers` fills in the URLs of those that `[alerts]` and the rules turn out to name.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -19,9 +19,14 @@ from engine.config.model import REAL_REST_HOST, REAL_WEBSOCKET_HOST, Notifier, S
 from engine.errors import ConfigurationError
 from engine.kst import DAY_NS, day_of
 from engine.locale import Locale
+from engine.loopback import is_loopback
 from engine.problems import Problem, nearest
+from engine.redact import redactor
 from engine.toml import Document
 from engine.validation import validate
+
+_TOKEN = re.compile(r"[A-Za-z0-9_+-]{20}", re.ASCII)
+"""Slack's, Telegram's and Discord's tokens have a run of 24 or more; host names and channels hardly ever do."""
 
 MOCK_HOSTS = ("openapivts.koreainvestment.com", "ops.koreainvestment.com:31000")
 """The broker's paper-trading servers. They do not offer program trading: a feed from there would stay silent."""
@@ -101,11 +106,15 @@ class Configuration:
         return SecretStr(value)
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Configuration:
-    """Read and check a config.toml. Raises ConfigurationError with everything that is wrong."""
+def load(path: Path, environ: Mapping[str, str], *, accounts: bool = True) -> Configuration:
+    """Read and check a config.toml. Raises ConfigurationError with everything that is wrong.
+
+    `accounts` False: for who does not connect; the broker's keys may then be missing. Secrets are known to the redactor
+    from here on.
+    """
     document = toml.read(path)
     environment, problems = read_environment(path.parent, environ)
-    data, missing = _resolve_what_is_used(document, environment)
+    data, missing = _resolve_what_is_used(document, environment, accounts=accounts)
     problems += missing
     settings = validate(Settings, data, document)
     if isinstance(settings, list):
@@ -115,7 +124,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Configuration:
         problems.append(problem)
     if problems:
         raise ConfigurationError(_ordered(problems))
-    return Configuration(path, settings, document, environment)
+    configuration = Configuration(path, settings, document, environment)
+    for secret in configuration.secrets():
+        redactor.add(secret)
+    return configuration
 
 
 def locale_of(path: Path) -> Locale:
@@ -130,15 +142,15 @@ def _ordered(problems: list[Problem]) -> list[Problem]:
     return sorted(problems, key=lambda problem: (problem.file, problem.line or 0))
 
 
-def _resolve_what_is_used(document: Document, environment: Mapping[str, str]) -> tuple[Any, list[Problem]]:
-    """Everything but the notifiers, whose users are not known yet, and the accounts of a source that is not in use."""
+def _resolve_what_is_used(
+    document: Document, environment: Mapping[str, str], *, accounts: bool
+) -> tuple[Any, list[Problem]]:
+    """Everything but the notifiers, whose users are not known yet, and accounts that are not in use."""
     data, aside = dict(document.data), {}
     if "notifiers" in data:
         aside["notifiers"] = data.pop("notifiers")
-    if (
-        isinstance(feed := data.get("feed"), dict)
-        and resolve(feed.get("source"), environment, document, ())[0] != "kis"
-    ):
+    feed = data.get("feed")
+    if isinstance(feed, dict) and not (accounts and resolve(feed.get("source"), environment, document, ())[0] == "kis"):
         data["feed"] = {key: value for key, value in feed.items() if key != "account"}
     resolved, problems = resolve(data, environment, document, ())
     if isinstance(feed, dict) and "account" in feed:
@@ -224,26 +236,22 @@ def _is_mock(url: SplitResult) -> bool:
     return url.hostname in MOCK_HOSTS or f"{url.hostname}:{url.port}" in MOCK_HOSTS
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _holds_literal_secret(data: Mapping[str, Any]) -> bool:
-    """A key, or an address that is not on this machine, written out instead of named. `data` has been validated."""
+    """A key, or an address with a token in it, written out instead of named. `data` has been validated."""
     accounts = data.get("feed", {}).get("account", ())
     urls = [url for notifier in data.get("notifiers", {}).values() for url in notifier.get("urls", ())]
+    urls.append(data.get("alerts", {}).get("heartbeat_url", ""))
     return any(
         not PLACEHOLDER.search(account[key]) for account in accounts for key in ("app_key", "app_secret")
-    ) or any(_is_literal_secret_url(url) for url in urls)
+    ) or any(map(_is_literal_secret_url, urls))
 
 
 def _is_literal_secret_url(url: str) -> bool:
-    if PLACEHOLDER.search(url):
-        return False
+    """What is left without its `${NAME}`s holds a password, something as long as a token, or all of a foreign place."""
+    left = PLACEHOLDER.sub("", url)
+    login, at, _ = left.partition("://")[2].rpartition("@")
+    password = bool(at) and bool(login.partition(":")[2])
+    if password or _TOKEN.search(left):
+        return True
     parts = _split(url)
-    return parts is None or bool(parts.password) or not is_loopback(parts.hostname or "")
+    return bool(url) and left == url and (parts is None or not is_loopback(parts.hostname or ""))

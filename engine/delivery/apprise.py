@@ -10,7 +10,6 @@ Text goes in as TEXT, explicitly, and every plugin makes of it what its service 
 nothing: there an `@here` in foreign text would ring, which is why foreign text has no `@` (engine.text.unpinged).
 """
 
-import ipaddress
 import logging
 
 from apprise import Apprise, AppriseAsset, AppriseResultStatus, NotifyFormat, NotifyType, OverflowMode
@@ -19,6 +18,7 @@ from pydantic import SecretStr
 
 from engine.delivery import replies
 from engine.delivery.target import Delivered, Failed, Message, Outcome, Unknown
+from engine.loopback import is_loopback
 from engine.rules.model import Severity
 
 CONNECT_S = 10.0
@@ -71,7 +71,7 @@ class Service:
         if protocol not in _HOSTED_PROTOCOLS or getattr(self._plugin, "use_wkd", False):
             return False
         host = getattr(self._plugin, "smtp_host", "") if protocol == "mailto" else self._plugin.host
-        return _is_loopback(str(host))
+        return is_loopback(str(host))
 
     def send(self, message: Message) -> Outcome:
         """Blocks, for as long as the service and its plugin do."""
@@ -151,16 +151,6 @@ def _failure(seen: replies.Seen, otherwise: str) -> Outcome:
         reason = "no connection" if seen.unreached else otherwise
     kind = Unknown if seen.accepted else Failed
     return kind(reason, seen.retry_after_s)
-
-
-def _is_loopback(host: str) -> bool:
-    """By the look of it: `localhost`, or an address. No name is looked up."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _silence() -> None:

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import trio
 
@@ -44,13 +45,17 @@ class Worker:
         return f"<{type(self).__name__} {self._target.address.name!r}>"
 
     def stop(self) -> None:
-        """No further attempt begins; one in flight goes on until it ends or the task is cancelled."""
+        """Come to an end: what is in flight may end by itself, and what only waited for its digest is sent now."""
         self._stopping = True
         if self._resting is not None:
             self._resting.cancel()
 
     async def run(self) -> None:
         """Until `stop`. Cancelled in an attempt, it settles that as unknown on the way out."""
+        await self._work()
+        await self._say_last_word()
+
+    async def _work(self) -> None:
         while not self._stopping:
             now = self._clock.now()
             self._outbox.expire(self._id, self._pace.ttl_ns, now)
@@ -63,6 +68,12 @@ class Worker:
                 await self._rest((min(due, expires) - now) / SECOND_NS)
             elif await self._has_room((expires - now) / SECOND_NS):
                 await self._attempt()
+
+    async def _say_last_word(self) -> None:
+        """One more message, if neither the rate nor a retry is in its way: nobody collects for a digest any more."""
+        now, waiting = self._clock.now(), self._outbox.waiting(self._id)
+        if waiting is not None and retry.due_at(waiting, replace(self._pace, digest_ns=0), self._course) <= now:
+            await self._attempt()
 
     async def _rest(self, seconds: float) -> None:
         """Until something new waits for the target, at most so long."""

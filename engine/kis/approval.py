@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from engine.config.model import Account
 from engine.errors import PgmwatchError
+from engine.redact import redactor
 from engine.text import clean
 
 DEADLINE_S = 10.0
@@ -72,7 +73,9 @@ async def approval_key(rest_url: str, account: Account, *, deadline_s: float = D
         raise UnreachableError(type(error).__name__) from error
     if len(reply) > MAX_REPLY:
         raise BadReplyError(f"HTTP {status} with an endless reply")
-    return _key(status, _json_object(reply))
+    key = _key(status, _json_object(reply))
+    redactor.add(key.get_secret_value(), instead_of=f"approval key {account.name}")
+    return key
 
 
 async def _post(url: str, account: Account) -> tuple[int, bytes]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from engine.config.model import Source
 from engine.locale import Locale, Text
-from engine.names import name_of
+from engine.names import NAMES
 from engine.plan import Plan
+from engine.text import clean
 from engine.units import duration_text
 
 _MAX_LISTED = 50
@@ -31,8 +32,8 @@ _FEED = Text(
     "피드 {account}: {phase}; 종목 {subscribed}/{wanted}, 레코드 {records}건, 불량 {malformed}건, 마지막 수신 {age} 전",
 )
 _EVALUATION = Text(
-    "rules: {rules}; firing {firing}, pending {pending}; lag {lag_ms} ms",
-    "규칙: {rules}개; 발생 중 {firing}, 대기 중 {pending}; 지연 {lag_ms} ms",
+    "rules: {rules}; firing {firing}, pending {pending}; {dropped} records not used; lag {lag_ms} ms",
+    "규칙: {rules}개; 발생 중 {firing}, 대기 중 {pending}; 쓰지 않은 레코드 {dropped}건; 지연 {lag_ms} ms",
 )
 _STATE = Text("  {phase} {rule} {symbol} since {since}", "  {phase} {rule} {symbol} {since}부터")
 _TARGET = Text(
@@ -76,7 +77,7 @@ def plan_lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
     for rule in found["rules"]:
         shown = _RULE if rule["enabled"] else _OFF
         count, notify = len(rule["symbols"]), ", ".join(rule["notify"])
-        lines.append(shown.of(locale).format(name=rule["name"], symbols=count, notify=notify))
+        lines.append(shown.of(locale).format(name=clean(rule["name"]), symbols=count, notify=notify))
     each = registrations["available"] // found["accounts"]
     lines.append(_NEEDED.of(locale).format(**registrations, accounts=found["accounts"], each=each))
     if found["not_covered"]:
@@ -86,9 +87,9 @@ def plan_lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
     return lines
 
 
-def _named(code: str) -> str:
-    name = name_of(code)
-    return code if name == code else f"{name}({code})"
+def _named(symbol: str) -> str:
+    name = NAMES.get(symbol)
+    return f"{name}({symbol})" if name else clean(symbol)
 
 
 def status_lines(status: Mapping[str, Any], locale: Locale) -> list[str]:
@@ -110,21 +111,24 @@ def _feed_fields(feed: Mapping[str, Any]) -> dict[str, Any]:
         "subscribed": sum(symbol["subscribed"] for symbol in feed["symbols"]),
         "wanted": len(feed["symbols"]),
         "records": f"{feed['records']:,}",
-        "malformed": sum(feed["malformed"].values()),
+        "malformed": sum(feed["malformed"].values()) + sum(feed["dropped"].values()),
         "age": "–" if age is None else duration_text(age),
     }
 
 
 def _evaluation_fields(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     phases = Counter(state["phase"] for state in evaluation["states"])
-    return {**evaluation, "firing": phases["firing"], "pending": phases["pending"]}
+    dropped = sum(evaluation["dropped"].values())
+    return {**evaluation, "dropped": dropped, "firing": phases["firing"], "pending": phases["pending"]}
 
 
 def _state_lines(states: Iterable[Mapping[str, Any]], locale: Locale) -> Iterator[str]:
     for state in states:
         if state["since"]:
             since = state["since"][11:19]
-            yield _STATE.of(locale).format(**{**state, "symbol": _named(state["symbol"]), "since": since})
+            yield _STATE.of(locale).format(
+                **{**state, "rule": clean(state["rule"]), "symbol": _named(state["symbol"]), "since": since}
+            )
 
 
 def _limited(lines: Iterable[str], locale: Locale) -> list[str]:

@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from random import SystemRandom
 from string import ascii_lowercase, hexdigits
 from typing import Never
@@ -15,6 +14,7 @@ from engine.clock import Clock
 from engine.config.model import Simulator as Settings
 from engine.errors import PgmwatchError
 from engine.kst import SECOND_NS
+from engine.loopback import is_loopback
 from engine.simulator import codes, messages
 from engine.simulator.approval import Endpoint
 from engine.simulator.connection import Connection, End, Kind, Outgoing, Pulse
@@ -268,14 +268,9 @@ async def serve(
 
 def _loopback(host: str) -> str:
     """The address to listen on. A simulator has no business on a network: it takes any app key."""
-    if host == "localhost":
-        return "127.0.0.1"
-    try:
-        if ip_address(host).is_loopback:
-            return host
-    except ValueError:
-        pass  # a name: who knows where it leads
-    raise SimulatorError(f"the simulator listens on this machine only: 127.0.0.1 or ::1, not {host}")
+    if not is_loopback(host):
+        raise SimulatorError(f"the simulator listens on this machine only: 127.0.0.1 or ::1, not {host}")
+    return "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")
 
 
 async def _listen(host: str, port: int) -> trio.SocketListener:

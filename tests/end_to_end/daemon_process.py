@@ -22,8 +22,9 @@ symbols = ["005930"]
 metric = "total_volume"
 above = "1주"
 severity = "critical"
+active = ["00:00~24:00"]
 """
-"""True from the first record on: whatever the market does, there is one alert."""
+"""True from the first record on, at any hour: whatever the market does, there is one alert."""
 
 _WARNINGS = "error,ignore:'imghdr' is deprecated:DeprecationWarning"
 """As in pytest's own configuration, with the reason there."""

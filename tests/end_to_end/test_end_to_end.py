@@ -140,7 +140,9 @@ async def test_the_shipped_configuration_alerts_within_15_seconds(tmp_path: Path
     pgmwatch = Pgmwatch(tmp_path, {})
     started = time.monotonic()
     async with pgmwatch.running("run"):
-        await pgmwatch.until(r"순매수 전환", seconds=15)
+        with trio.fail_after(15):
+            while "순매수 전환" not in pgmwatch.stdout:  # an alert, and not only its line in the log
+                await trio.sleep(0.02)
     assert time.monotonic() - started < 15
 
 
@@ -183,15 +185,16 @@ async def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
 
 async def test_mistakes_end_with_their_place_and_not_with_a_traceback(tmp_path: Path) -> None:
     pgmwatch = installed(tmp_path, 'locale = "en"\nstat = "x"\n', RULE + 'x = "5m"\n')
-    assert await pgmwatch.run("run") == (2, "", 'config.toml:2: stat: unknown key; did you mean "state"?\n')
+    both = 'config.toml:2: stat: unknown key; did you mean "state"?\nrules/test.toml:8: rule[1].x: unknown key\n'
+    assert await pgmwatch.run("run") == (2, "", both)
     (tmp_path / "config.toml").write_text('locale = "en"\n')
     code, stdout, stderr = await pgmwatch.run("check")
-    assert (code, stdout, stderr) == (1, "", "rules/test.toml:7: rule[1].x: unknown key\n")
+    assert (code, stdout, stderr) == (1, "", "rules/test.toml:8: rule[1].x: unknown key\n")
     code, stdout, _ = await pgmwatch.run("check", "--json")
     assert code == 1
     assert json.loads(stdout) == {
         "file": "rules/test.toml",
-        "line": 7,
+        "line": 8,
         "key": "rule[1].x",
         "code": "unknown-key",
         "message": "unknown key",
@@ -252,3 +255,61 @@ async def test_sighup_ends_nothing(tmp_path: Path) -> None:
         await pgmwatch.until("SIGHUP")
         assert (await pgmwatch.ask("status"))["feeds"][0]["phase"] == "up"
         assert (await ended(daemon, signal.SIGTERM))[0] == 0
+
+
+async def test_our_own_refusals_are_sentences(tmp_path: Path) -> None:
+    """Trio wraps what ends a nursery in a group; a user must not see that."""
+    pgmwatch = simulated(tmp_path)
+    for arguments, told in (
+        (("--listen", "0.0.0.0"), "listens on this machine only"),
+        (("--rest-port", "1", "--websocket-port", "99999"), "cannot listen on"),
+    ):
+        code, stdout, stderr = await pgmwatch.run("simulate", *arguments)
+        assert (code, stdout, "Traceback" in stderr) == (2, "", False)
+        assert told in stderr
+    deep = installed(tmp_path, f'state = "{"x" * 150}"\n')
+    code, stdout, stderr = await deep.run("run")
+    assert (code, stdout, "Traceback" in stderr) == (2, "", False)
+    assert "too long for a socket" in stderr
+
+
+async def test_commands_that_do_not_connect_need_no_key(tmp_path: Path) -> None:
+    with listening(reply(200)) as hook:
+        config = LIVE.format(rest=1, websocket=1) + f'[notifiers.hook]\nurls = ["{hook.url()}"]\n'
+        config += '[notifiers.terminal]\nkind = "terminal"\n'
+        pgmwatch = installed(tmp_path, config)
+        assert (await pgmwatch.run("status"))[0] == 1  # no daemon: but not 2
+        assert (await pgmwatch.run("notify", "test", "hook"))[0] == 0
+        code, _, stderr = await pgmwatch.run("check")
+        assert (code, stderr.count("TEST_KEY"), stderr.count("TEST_SECRET")) == (1, 1, 1)
+
+
+async def test_what_waits_for_its_digest_is_still_told_at_the_end(tmp_path: Path) -> None:
+    pgmwatch = simulated(tmp_path)
+    config = (tmp_path / "config.toml").read_text().replace('digest = "0s"', 'digest = "5m"')
+    (tmp_path / "config.toml").write_text(config)
+    (tmp_path / "rules" / "test.toml").write_text(RULE.replace('severity = "critical"\n', ""))
+    async with pgmwatch.running("run") as daemon:
+        await pgmwatch.until("alert firing")
+        assert pgmwatch.stdout == ""
+        assert (await ended(daemon, signal.SIGTERM))[0] == 0
+    assert "삼성전자(005930)" in pgmwatch.stdout
+    assert "drained left=0" in pgmwatch.stderr
+
+
+async def test_foreign_text_cannot_command_a_terminal(tmp_path: Path) -> None:
+    name = 'name = "x\\u001b[31mRED\\u0007 \\"y\\nnext\\u202e"'
+    pgmwatch = simulated(tmp_path)
+    (tmp_path / "rules" / "test.toml").write_text(RULE.replace('name = "거래 시작"', name))
+    outputs = [(await pgmwatch.run("check"))[1]]
+    async with pgmwatch.running("run") as daemon:
+        await pgmwatch.until("alert firing")
+        outputs.append((await pgmwatch.run("status"))[1])
+        await ended(daemon, signal.SIGTERM)
+    outputs += [pgmwatch.stdout, pgmwatch.stderr]
+    (tmp_path / "rules" / "test.toml").write_text(RULE + '"\\u001b[2Jkey" = 1\n')
+    outputs.append((await pgmwatch.run("check"))[2])
+    for output in outputs:
+        assert "RED" in output or "key" in output
+        assert not set(output) & {"\x1b", "\x07", "\u202e", "\r"}
+    assert 'rule="x' in pgmwatch.stderr
