@@ -279,11 +279,11 @@ async def test_a_hanging_target_delays_no_other(autojump_clock: trio.testing.Moc
     assert house.store.queued() == {"a": 5, "b": 0}
 
 
-async def test_stopping_lets_what_is_in_flight_end_and_leaves_the_rest(
+async def test_stopping_lets_what_is_in_flight_end_and_sends_what_only_waited(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def slow(_: int) -> Outcome:
-        await trio.sleep(3)
+        await trio.sleep(2)
         return Delivered()
 
     target, idle = Fake(slow), Fake(name="idle", notifier="nobody")
@@ -293,10 +293,23 @@ async def test_stopping_lets_what_is_in_flight_end_and_leaves_the_rest(
         await trio.sleep(1)
         house.commit("b", "c")
         house.stop.set()
-    assert trio.current_time() - house.start == pytest.approx(3)
-    assert target.titles() == ["title of a"]
-    assert house.store.queued() == {"desk[1] fake": 2, "idle": 0}
-    assert "drained left=2 interrupted=False by_target={'desk[1] fake': 2}" in caplog.text
+    assert trio.current_time() - house.start == pytest.approx(4)
+    assert len(target.sent) == 2
+    assert house.store.queued() == {"desk[1] fake": 0, "idle": 0}
+    assert "drained left" not in caplog.text  # nothing to warn of
+
+
+async def test_stopping_does_not_try_a_failing_target_again(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = Fake(no)
+    async with trio.open_nursery() as nursery:
+        house = House(nursery, [failing], digest_s=0)
+        house.commit("a")
+        await trio.sleep(0.5)
+        house.stop.set()
+    assert len(failing.sent) == 1
+    assert "drained left=1 interrupted=False by_target={'desk[1] fake': 1}" in caplog.text
 
 
 async def test_stopping_does_not_wait_longer_than_it_may(
