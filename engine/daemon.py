@@ -216,7 +216,8 @@ class _Daemon:
             self._ready.plan.symbols, [account.name for account in settings.account], settings.max_registrations
         )
         if spreading.left_out:
-            logger.warning("symbols not covered count=%d symbols=%s", len(spreading.left_out), spreading.left_out)
+            left_out = ",".join(spreading.left_out)
+            logger.warning("symbols not covered count=%d symbols=%s", len(spreading.left_out), left_out)
         return tuple(
             Feed(
                 account,
@@ -300,6 +301,11 @@ class _Daemon:
                 "up_s": (now - self._started) // kst.SECOND_NS,
             },
             "feeds": [status.of_feed(feed.status(), now) for feed in self._feeds],
-            "evaluation": status.of_evaluation(self._engine.state(), self._engine.counters, self._evaluator.lag_ns),
+            "evaluation": status.of_evaluation(
+                len(self._ready.plan.enabled_rules),
+                self._engine.state(inactive=False),
+                self._engine.counters,
+                self._evaluator.lag_ns,
+            ),
             "targets": [status.of_target(target) for target in self._store.status()],
         }

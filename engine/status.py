@@ -43,10 +43,10 @@ def _with_last_record(feed: FeedStatus) -> Iterable[tuple[str, int | None]]:
     return ((symbol, last.get(symbol)) for symbol in feed.symbols)
 
 
-def of_evaluation(states: Sequence[Snapshot], counters: Counters, lag_ns: int) -> dict[str, Any]:
-    """Rules and where they stand."""
+def of_evaluation(rules: int, states: Sequence[Snapshot], counters: Counters, lag_ns: int) -> dict[str, Any]:
+    """Rules, and where those stand that are pending or firing."""
     return {
-        "rules": len({state.rule for state in states}),
+        "rules": rules,
         "records": counters.records,
         "corrections": counters.corrections,
         "dropped": dict(counters.dropped),

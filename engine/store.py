@@ -1,9 +1,10 @@
 """What was decided, and what of it is still to be delivered.
 
 THIS IS WHERE DURABILITY GOES. In this version everything is in memory and ends with the process. The shape is that of
-a database already: `commit` is one transaction that will hold the rules' states, the alerts and their outbox rows, and
-it returns before anything is sent; `claim` marks parcels as being attempted before the attempt; `settle` writes what
-came of it afterwards. Nothing else in the house knows how any of it is kept.
+a database already: what `commit` takes is one transaction (the rules' states, the alerts, their outbox rows); workers
+hear of it by `changed`, so a writer may make it durable in between without the evaluation waiting for a disk; `claim`
+marks parcels as being attempted before the attempt; `settle` writes what came of it afterwards. Nothing else in the
+house knows how any of it is kept.
 """
 
 import logging

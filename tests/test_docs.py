@@ -7,8 +7,10 @@ import click
 import pytest
 from pydantic import BaseModel
 
+from engine import toml
 from engine.cli import commands
 from engine.config import model
+from engine.errors import ConfigurationError
 from engine.rules.document import RuleTable
 from engine.rules.model import METRICS, Operator
 
@@ -22,14 +24,50 @@ def keys(table: type[BaseModel]) -> set[str]:
 
 def tables() -> list[type[BaseModel]]:
     found: list[Any] = [value for value in vars(model).values() if isinstance(value, type)]
-    return [each for each in found if issubclass(each, model.Table) and each not in (model.Table, model.Settings)]
+    return [each for each in found if issubclass(each, model.Table) and each is not model.Table]
 
 
 @pytest.mark.parametrize("table", tables(), ids=lambda table: table.__name__)
 def test_every_key_of_the_configuration_is_documented(table: type[BaseModel]) -> None:
     page = (REPOSITORY / "docs" / "configuration.md").read_text()
     for key in keys(table):
-        assert any(form in page for form in (f"`{key}`", f".{key}`", f".{key}]")), key
+        assert any(form in page for form in (f"`{key}`", f".{key}`", f".{key}]", f"[{key}]", f"[{key}.")), key
+
+
+def rows(page: str, section: str) -> dict[str, str]:
+    """Key → default, as the section's table has them, for rows whose default is one piece of code."""
+    body = page.split(f"## {section}\n", 1)[1].split("\n## ", 1)[0]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines() if line.startswith("| `")]
+    return {row[0].strip("`"): row[1].strip("`") for row in cells if row[1].startswith("`")}
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "table", "needed"),
+    [
+        ("configuration.md", "Top level", model.Settings, {}),
+        ("configuration.md", "[feed]", model.Feed, {}),
+        ("configuration.md", "[[feed.account]]", model.Account, {"name": "a", "app_key": "", "app_secret": ""}),
+        ("configuration.md", "[simulator]", model.Simulator, {}),
+        ("configuration.md", "[alerts]", model.Alerts, {}),
+        ("configuration.md", "[notifiers.NAME]", model.Notifier, {"urls": ("json://127.0.0.1",)}),
+        ("rules.md", "Keys of a rule", RuleTable, {"name": "r"}),
+    ],
+    ids=str,
+)
+def test_documented_defaults_are_the_defaults(
+    name: str, section: str, table: type[BaseModel], needed: dict[str, Any]
+) -> None:
+    left_out = table.model_validate(needed)
+    compared = 0
+    for key, written in rows((REPOSITORY / "docs" / name).read_text(), section).items():
+        if key in table.model_fields or any(field.alias == key for field in table.model_fields.values()):
+            try:
+                value = toml.parse(f"x = {written}".encode(), "page").data["x"]
+            except ConfigurationError:
+                continue  # a default in words
+            assert table.model_validate({**needed, key: value}) == left_out, key
+            compared += 1
+    assert compared
 
 
 def test_every_word_of_the_rule_language_is_documented() -> None:

@@ -1,5 +1,6 @@
 """The task between feeds and notifiers, in virtual time."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -89,3 +90,60 @@ async def test_drain_leaves_nothing_behind(nursery: trio.Nursery) -> None:
         house.evaluator.put(frame(house.clock.now(), net))
     house.evaluator.drain()
     assert house.engine.counters.records == 1_000
+
+
+async def test_what_waits_in_the_inbox_comes_before_the_ticks_after_it(nursery: trio.Nursery) -> None:
+    """Ticks at once after a stall would look past frames that were received before them."""
+    at_once = Rule(name="now", symbols=("005930",), when=HELD.when)
+    house = House(nursery, at_once)
+    start = house.clock.now()
+    for number in range(300):
+        house.evaluator.put(frame(start + number, 11 if number == 250 else 0))
+    house.clock._wall_ns += 3 * SECOND_NS  # the process was away
+    house.evaluator.drain()
+    assert house.told[0] == (State.FIRING, start + 250)
+
+
+async def test_lag_is_how_long_an_event_waited_and_is_told_once(
+    nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(nursery, HELD)
+    house.evaluator.drain()
+    for _ in range(3):
+        house.evaluator.put(frame(house.clock.now(), 1))
+        house.clock._wall_ns += 2 * SECOND_NS
+        house.evaluator.drain()
+        assert 2 * SECOND_NS <= house.evaluator.lag_ns < 3 * SECOND_NS
+    house.evaluator.put(frame(house.clock.now(), 1))
+    house.evaluator.drain()
+    assert house.evaluator.lag_ns < SECOND_NS
+    assert [record.getMessage().split(" lag_ms")[0] for record in caplog.records] == [
+        "evaluation behind",
+        "evaluation caught up",
+    ]
+
+
+async def test_an_inbox_without_end_is_our_defect(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.evaluator._MAX_WAITING", 10)
+    house = House(nursery, HELD)
+    now = house.clock.now()
+    for net in range(9):  # the start came first
+        house.evaluator.put(frame(now, net))
+    with pytest.raises(RuntimeError, match="does not keep up"):
+        house.evaluator.put(frame(now, 9))
+
+
+async def test_dropped_records_are_told_once_for_each_reason(
+    nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(nursery, HELD)
+    now = house.clock.now()
+    early = Frame(now, (frame(now, 1).records[0]._replace(time=clock_time(now + 90 * SECOND_NS)),), "")
+    for event in (early, early, Frame(now, (frame(now, 1).records[0]._replace(symbol="000660"),), "")):
+        house.evaluator.put(event)
+        house.evaluator.drain()
+    told = [record.getMessage() for record in caplog.records if "drops" in record.getMessage()]
+    if clock_time(now + 90 * SECOND_NS) > clock_time(now):  # not in the last minutes before midnight
+        assert "evaluation drops records reason=early" in told
+    assert told.count("evaluation drops records reason=unknown_symbol") == 1
+    assert len(told) == len(set(told))

@@ -72,7 +72,11 @@ class Worker:
     async def _say_last_word(self) -> None:
         """One more message, if the rate allows it and the target works: nobody collects for a digest any more."""
         now, waiting = self._clock.now(), self._outbox.waiting(self._id)
-        if waiting is not None and not self._course.failures and retry.due_at(waiting, replace(self._pace, digest_ns=0), self._course) <= now:
+        if (
+            waiting is not None
+            and not self._course.failures
+            and retry.due_at(waiting, replace(self._pace, digest_ns=0), self._course) <= now
+        ):
             await self._attempt()
 
     async def _rest(self, seconds: float) -> None:

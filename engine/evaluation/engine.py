@@ -96,9 +96,12 @@ class Engine:
         self._reach(now)
         return alerts
 
-    def state(self) -> tuple[Snapshot, ...]:
-        """Where each rule stands on each of its symbols, in the order of rules, then symbols."""
-        return tuple(watch.snapshot(self._now or 0) for watch in self._watches)
+    def state(self, *, inactive: bool = True) -> tuple[Snapshot, ...]:
+        """Where each rule stands on each of its symbols, in the order of rules, then symbols.
+
+        `inactive` False leaves out those with nothing to tell, which are nearly all: 10 µs each add up for a market.
+        """
+        return tuple(watch.snapshot(self._now or 0) for watch in self._watches if inactive or watch.is_active)
 
     @property
     def counters(self) -> Counters:

@@ -177,6 +177,10 @@ class Watch:
             labels=self.rule.labels,
         )
 
+    @property
+    def is_active(self) -> bool:
+        return self._life.phase is not Phase.INACTIVE
+
     def snapshot(self, now: int) -> Snapshot:
         self._rouse(now)
         life = self._life

@@ -313,3 +313,25 @@ async def test_foreign_text_cannot_command_a_terminal(tmp_path: Path) -> None:
         assert "RED" in output or "key" in output
         assert not set(output) & {"\x1b", "\x07", "\u202e", "\r"}
     assert 'rule="x' in pgmwatch.stderr
+
+
+async def test_a_secret_is_taken_out_of_the_log_wherever_it_comes_from(tmp_path: Path) -> None:
+    with listening(reply(200)) as hook:
+        more = f'[notifiers.hook]\nurls = ["{hook.url()}?key=${{HOOK}}"]\n'
+        pgmwatch = simulated(tmp_path, notify=("hook",), more=more)
+        (tmp_path / "rules" / "test.toml").write_text(RULE.replace("거래 시작", f"leak {CANARY}"))
+        async with pgmwatch.running("run") as daemon:
+            await pgmwatch.until("alert firing")
+            await ended(daemon, signal.SIGTERM)
+    assert 'rule="leak ***"' in pgmwatch.stderr
+    assert CANARY not in pgmwatch.stderr
+
+
+async def test_symbols_beyond_the_slots_are_named(tmp_path: Path) -> None:
+    pgmwatch = simulated(tmp_path, more="[feed]\nmax_registrations = 1\n")
+    (tmp_path / "rules" / "test.toml").write_text(RULE.replace('["005930"]', '["005930", "000660"]'))
+    assert (await pgmwatch.ask("check"))["not_covered"] == ["000660"]
+    async with pgmwatch.running("run") as daemon:
+        await pgmwatch.until("symbols not covered count=1 symbols=000660")
+        await pgmwatch.until("alert firing")
+        await ended(daemon, signal.SIGTERM)

@@ -98,6 +98,14 @@ def test_one_daemon_a_folder(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "kis-KRX"
+    folder.mkdir(mode=0o755)
+    with held(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / "daemon.lock").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateFolderError, match="cannot be used"), held(tmp_path / "file" / "state"):
