@@ -43,8 +43,8 @@ logger = logging.getLogger(__name__)
 
 ENDED, INTERRUPTED = 0, 130
 
-END_S = 9.5
-"""From the signal to the end of the process; half a second is left for the interpreter."""
+END_S = 9.0
+"""From the signal to the end of the process; a second is left for the interpreter on a busy machine."""
 _LEAST_DRAIN_S = 0.5
 """What delivery gets even where the broker took all the time to say goodbye."""
 
@@ -208,7 +208,7 @@ class _Daemon:
         self._started = self._clock.now()
         self._store = Store(target.address for target in ready.targets)
         self._engine = Engine(ready.plan.enabled_rules, self._configuration.hours())
-        self._evaluator = Evaluator(self._engine, self._clock, self._commit)
+        self._evaluator = Evaluator(self._engine, self._clock, self._commit, ready.plan.symbols)
         self._feeds = self._make_feeds(feed_settings)
 
     def _make_feeds(self, settings: FeedSettings) -> tuple[Feed, ...]:

@@ -7,7 +7,7 @@ empty: no event with an earlier time can come any more.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
@@ -15,7 +15,7 @@ from engine.alert import Alert
 from engine.clock import Clock
 from engine.evaluation.engine import Engine
 from engine.kst import SECOND_NS
-from engine.stream import Event
+from engine.stream import Down, Event, Up
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ _BATCH = 200
 _MAX_WAITING = 1_000_000
 """Events that may wait. Reader and evaluator take turns on one thread, so more than a burst's worth is a defect of
 ours, and a million frames are a minute at twice the highest rate that the broker has been seen to send."""
+_AWAY_NS = 3 * SECOND_NS
+"""This task wakes every second; having been away for longer means that the process was suspended or starved. What was
+received afterwards may be old: it must not look like a burst, so everything counts as blind in between."""
 _LAG_NS = SECOND_NS
 """An event applied this long after it was received is worth a line in the log."""
 
@@ -31,12 +34,17 @@ _LAG_NS = SECOND_NS
 class Evaluator:
     """Applies events to the engine. `commit` takes the alerts of one batch and must not wait."""
 
-    def __init__(self, engine: Engine, clock: Clock, commit: Callable[[Sequence[Alert]], None]) -> None:
+    def __init__(
+        self, engine: Engine, clock: Clock, commit: Callable[[Sequence[Alert]], None], symbols: Iterable[str] = ()
+    ) -> None:
+        """`symbols`: all that the feeds will try to get; they count as lost until an `Up` names them."""
         self._engine = engine
         self._clock = clock
         self._commit = commit
         self._inbox: deque[Event] = deque()
         self._came = trio.Event()
+        self._lost = dict.fromkeys(symbols)  # an ordered set
+        self._here = clock.now()
         self._behind = False
         self._dropped: set[str] = set()
         self.lag_ns = 0
@@ -46,6 +54,12 @@ class Evaluator:
         """Take an event; never waits."""
         if len(self._inbox) >= _MAX_WAITING:
             raise RuntimeError("the evaluator does not keep up")
+        self._note_absence(event.t)
+        if isinstance(event, Up):
+            for symbol in event.symbols:
+                self._lost.pop(symbol, None)
+        elif isinstance(event, Down):
+            self._lost.update(dict.fromkeys(event.symbols))
         self._inbox.append(event)
         self._came.set()
 
@@ -56,6 +70,7 @@ class Evaluator:
                 self._came = trio.Event()
                 with trio.move_on_after(self._until_next_tick_s()):
                     await self._came.wait()
+            self._note_absence(self._clock.now())
             self._step()
             await trio.lowlevel.checkpoint()
 
@@ -77,6 +92,16 @@ class Evaluator:
             self._commit(alerts)
         self._note_lag(0 if event is None else now - event.t)
         self._note_drops()
+
+    def _note_absence(self, now: int) -> None:
+        """Before anything that came after it: a gap, from the last moment this task was there until now."""
+        since, self._here = self._here, max(self._here, now)
+        if now - since <= _AWAY_NS:
+            return
+        log.warning("evaluation away seconds=%.1f", (now - since) / SECOND_NS)
+        self._inbox += (Down(since, ("*",)), Up(now, ("*",)))
+        if self._lost:  # what was lost before is not back because we are
+            self._inbox.append(Down(now, tuple(self._lost)))
 
     def _until_next_tick_s(self) -> float:
         """A tick is due when the clock is past a whole second; 1 ms more makes sure that it is."""

@@ -12,7 +12,7 @@ from engine.kst import DAY_NS, SECOND_NS, clock_time
 from engine.record import Record
 from engine.rules.model import Condition, Group, Logic, Operator, Rule
 from engine.session import Hours
-from engine.stream import Frame, Start, Up
+from engine.stream import Down, Frame, Start, Up
 
 HELD = Rule(
     name="held",
@@ -147,3 +147,47 @@ async def test_dropped_records_are_told_once_for_each_reason(
         assert "evaluation drops records reason=early" in told
     assert told.count("evaluation drops records reason=unknown_symbol") == 1
     assert len(told) == len(set(told))
+
+
+WINDOWED = Rule(
+    name="burst",
+    symbols=("005930",),
+    when=Group(Logic.ALL, (Condition("net_volume", Operator.ABOVE, 10, "4s", 4 * SECOND_NS),)),
+)
+
+
+async def test_what_waited_while_we_were_away_is_no_burst(
+    nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process stopped for 20 s found the records of 20 s waiting, and took their sum for four seconds' flow."""
+    house = House(nursery, WINDOWED)
+    house.evaluator.put(Up(house.clock.now(), ("005930",)))
+    for second in range(6):
+        house.evaluator.put(frame(house.clock.now(), second))
+        house.evaluator.drain()
+        house.clock._wall_ns += SECOND_NS
+    house.clock._wall_ns += 20 * SECOND_NS
+    for net in range(10, 40):
+        house.evaluator.put(frame(house.clock.now(), net))
+    house.evaluator.drain()
+    assert house.told == []
+    assert [record.getMessage().split(" seconds")[0] for record in caplog.records].count("evaluation away") == 1
+    for net in range(40, 50):  # and once the window lies behind the gap, it sees again
+        house.clock._wall_ns += SECOND_NS
+        house.evaluator.put(frame(house.clock.now(), net + (30 if net == 49 else 0)))
+    house.evaluator.drain()
+    assert [state for state, _ in house.told] == [State.FIRING]
+
+
+async def test_what_was_lost_before_an_absence_is_lost_after_it(nursery: trio.Nursery) -> None:
+    house = House(nursery, HELD)
+    house.evaluator.put(Up(house.clock.now(), ("005930",)))
+    house.evaluator.put(frame(house.clock.now(), 11))
+    house.evaluator.put(Down(house.clock.now(), ("005930",)))
+    house.clock._wall_ns += 10 * SECOND_NS
+    house.evaluator.put(Up(house.clock.now(), ("000660",)))
+    house.evaluator.drain()
+    house.clock._wall_ns += 200 * SECOND_NS  # two minutes after an `Up` a silent symbol counts as seen again
+    house.evaluator.drain()
+    house.engine.advance(house.clock.now())
+    assert house.engine.state()[0].blind
