@@ -45,11 +45,8 @@ def make(path: Path, environ: Mapping[str, str]) -> Plan:
     alerts = configuration.settings.alerts
     problems: list[Problem] = []
     rules: tuple[Rule, ...] = ()
-    world = rules_load.World(
-        configuration.settings.notifiers, alerts.notify, configuration.usual_session_ns, _codes_by_name()
-    )
     try:
-        rules = rules_load.load(configuration.rules_folder, world)
+        rules = _rules(configuration)
     except ConfigurationError as error:
         problems += error.problems
     try:
@@ -61,13 +58,22 @@ def make(path: Path, environ: Mapping[str, str]) -> Plan:
     return Plan(configuration, rules, notifiers)
 
 
+def _rules(configuration: Configuration) -> tuple[Rule, ...]:
+    if not configuration.rules_folder.is_dir():
+        raise ConfigurationError([configuration.document.problem(("rules",), "no-folder")])
+    settings = configuration.settings
+    usual = configuration.usual_session_ns
+    world = rules_load.World(settings.notifiers, settings.alerts.notify, usual, _codes_by_name())
+    return rules_load.load(configuration.rules_folder, world)
+
+
 def _rule_problems_without(path: Path) -> Sequence[Problem]:
     """What is wrong with the rules of a config.toml that cannot be used itself, as far as that can be told."""
     try:
         data = toml.read(path).data
-        notifiers = data.get("notifiers", {"terminal": {}})
+        notifiers = data.get("notifiers", {})
         usual = Market.KRX.hours_ns
-        world = rules_load.World(dict(notifiers), (), usual, _codes_by_name())
+        world = rules_load.World({"terminal": {}, **notifiers}, (), usual, _codes_by_name())
         rules_load.load(path.parent / str(data.get("rules", "rules")), world)
     except ConfigurationError as error:
         return [problem for problem in error.problems if problem.file != str(path)]

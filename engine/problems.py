@@ -33,7 +33,9 @@ TEXTS: Mapping[str, Text] = {
     "not-integer": Text("must be a whole number", "정수여야 합니다"),
     "not-number": Text("must be a number", "숫자여야 합니다"),
     "not-boolean": Text("must be true or false", "true 또는 false여야 합니다"),
-    "not-list": Text("must be a list: [ … ]", "목록이어야 합니다: [ … ]"),
+    "not-list": Text(
+        "must be a list: [ … ], or [[ … ]] for a list of tables", "목록이어야 합니다: [ … ], 테이블 목록은 [[ … ]]"
+    ),
     "not-table": Text("must be a table", "테이블이어야 합니다"),
     "not-a-date": Text('must be a date such as "2026-11-19"', '"2026-11-19" 같은 날짜여야 합니다'),
     "not-positive": Text("must be longer than 0s", "0s보다 길어야 합니다"),
@@ -45,6 +47,7 @@ TEXTS: Mapping[str, Text] = {
         '"{found}" is no duration; write "45s", "5m" or "1h30m"',
         '"{found}": 시간 길이가 아닙니다. "45s", "5m", "1h30m"처럼 쓰세요',
     ),
+    "duration-not-text": Text('must be text such as "30s"', '"30s" 같은 문자열이어야 합니다'),
     "not-an-amount": Text(
         '"{found}" is no number; write 30000, "3만", "3만주" or "50억원"',
         '"{found}": 숫자가 아닙니다. 30000, "3만", "3만주", "50억원"처럼 쓰세요',
@@ -61,14 +64,22 @@ TEXTS: Mapping[str, Text] = {
         "${{{name}}} is set neither in the environment nor in .env",
         "${{{name}}} 값이 환경 변수에도 .env에도 없습니다",
     ),
-    "unknown-notifier": Text('no notifier is named "{found}"', '"{found}"라는 알림 대상(notifiers)이 없습니다'),
-    "named-twice": Text('"{found}" is named twice', '"{found}"라는 이름이 두 번 쓰였습니다'),
+    "not-a-name": Text("has a ${{ that is no ${{NAME}}", "${{가 ${{NAME}} 꼴이 아닙니다"),
+    "bad-env-line": Text("is no line of the form NAME=value", "NAME=값 꼴의 줄이 아닙니다"),
+    "same-app-key": Text(
+        "is the app key of another account too; the broker allows one session per key",
+        "다른 계정과 같은 앱키입니다. 앱키 하나로는 한 번만 접속할 수 있습니다",
+    ),
+    "unknown-notifier": Text('no notifier is named "{found}"', '"{found}"(이)라는 알림 대상(notifiers)이 없습니다'),
+    "named-twice": Text('"{found}" is named twice', '"{found}"(이)라는 이름이 두 번 쓰였습니다'),
     "notifier-without-urls": Text('needs urls, or kind = "terminal"', 'urls 또는 kind = "terminal"이 필요합니다'),
     "terminal-with-urls": Text("a terminal takes no urls", "terminal에는 urls를 쓸 수 없습니다"),
     "no-account": Text('source = "kis" needs a [[feed.account]]', 'source = "kis"에는 [[feed.account]]가 필요합니다'),
     "first-above-max": Text("must not be above max", "max보다 클 수 없습니다"),
     "open-after-close": Text("the session must open before it closes", "장 시작은 장 마감보다 빨라야 합니다"),
-    "not-a-url": Text("is no URL with a host", "호스트가 있는 URL이 아닙니다"),
+    "not-a-url": Text(
+        "is no URL with a host and a port up to 65535", "호스트와 65535 이하의 포트가 있는 URL이 아닙니다"
+    ),
     "mock-host": Text(
         "is the broker's paper-trading host, which does not offer program trading; use the real one",
         "모의투자 서버는 프로그램매매 실시간 데이터를 제공하지 않습니다. 실전 서버를 쓰세요",

@@ -43,7 +43,20 @@ class Document:
         return None
 
     def problem(self, location: Location, code: str, **detail: str) -> Problem:
+        """A problem at that place. What was found is told as written: a `${NAME}` may stand for a secret."""
+        written = self._written(location)
+        if "found" in detail and isinstance(written, str) and "${" in written:
+            detail |= {"found": written, "nearest": ""}
         return Problem(self.path, self.line(location), key_text(location), code, detail)
+
+    def _written(self, location: Location) -> Any:
+        value: Any = self.data
+        for step in location:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):  # a missing key
+                return None
+        return value
 
 
 def key_text(location: Location) -> str:

@@ -1,5 +1,6 @@
 """Pydantic's findings → our problems: every error of a file at once, with its line, in words of the user's file."""
 
+import json
 from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -57,14 +58,22 @@ def _problem(details: ErrorDetails, model: type[BaseModel], data: Any, document:
         return document.problem(place, "unknown-key", nearest=nearest(str(location[-1]), known))
     if kind in ("enum", "literal_error"):
         allowed = str(context["expected"]).replace("'", '"').replace(" or ", ", ")
-        found = str(_at(data, location))
-        return document.problem(place, "not-one-of", found=found, allowed=allowed, nearest=_meant(found, allowed))
+        found = _at(data, location)
+        meant = _meant(found, allowed) if isinstance(found, str) else ""
+        return document.problem(place, "not-one-of", found=shown(found), allowed=allowed, nearest=meant)
     if kind in _BOUNDS:
         sign, key = _BOUNDS[kind]
-        return document.problem(place, "out-of-range", found=str(_at(data, location)), allowed=f"{sign} {context[key]}")
+        return document.problem(
+            place, "out-of-range", found=shown(_at(data, location)), allowed=f"{sign} {context[key]:g}"
+        )
     if kind == "string_too_long":
         return document.problem(place, "too-long", limit=str(context["max_length"]))
     return document.problem(place, _TYPES[kind])
+
+
+def shown(value: Any) -> str:
+    """A value as it would be written in TOML, text without its quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _meant(found: str, allowed: str) -> str:

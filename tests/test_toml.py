@@ -1,4 +1,5 @@
 from pathlib import Path
+from string import Formatter
 
 import pytest
 from hypothesis import given
@@ -105,7 +106,5 @@ def test_key_text_counts_as_people_do() -> None:
 
 def test_both_languages_tell_the_same() -> None:
     for text in TEXTS.values():
-        names = {name for name in text.en.split("{")[1:] if not name.startswith("{")}
-        assert {name.split("}")[0] for name in names} == {
-            name.split("}")[0] for name in text.ko.split("{")[1:] if not name.startswith("{")
-        }
+        english, korean = ({field for _, field, _, _ in Formatter().parse(each) if field} for each in text)
+        assert english == korean

@@ -1,12 +1,14 @@
 """`${NAME}` in text values: from the environment, or from a `.env` file beside config.toml."""
 
+import os
 import re
 import stat
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from engine.problems import Problem
 from engine.toml import Document, Location
@@ -17,16 +19,19 @@ PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 def read_environment(folder: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
     """The variables that `${NAME}` may name. The process's own win over the file's, as everywhere."""
     path = folder / ".env"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return dict(environ), []
-    if problem := readable_by_others(path):
-        return dict(environ), [problem]
     try:
-        found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        return dict(environ), [Problem(str(path), None, "", "unreadable", {"reason": reason})]
-    return {**{name: value for name, value in found.items() if value is not None}, **environ}, []
+        problem = readable_by_others(path)
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        return dict(environ), [Problem(str(path), None, "", "unreadable", {"reason": error.strerror or "?"})]
+    except UnicodeDecodeError:
+        return dict(environ), [Problem(str(path), None, "", "not-utf-8")]
+    bindings = list(parse_stream(StringIO(text)))
+    wrong = [Problem(str(path), each.original.line, "", "bad-env-line") for each in bindings if each.error]
+    found = {each.key: each.value for each in bindings if each.key and each.value is not None}
+    return {**found, **environ}, wrong + ([problem] if problem else [])
 
 
 def readable_by_others(path: Path) -> Problem | None:
@@ -41,6 +46,8 @@ def resolve(value: Any, environment: Mapping[str, str], document: Document, at: 
     if isinstance(value, str):
         names = dict.fromkeys(PLACEHOLDER.findall(value))
         missing = [document.problem(at, "name-not-set", name=name) for name in names if name not in environment]
+        if "${" in PLACEHOLDER.sub("", value):
+            missing.append(document.problem(at, "not-a-name"))
         return PLACEHOLDER.sub(lambda match: environment.get(match[1], ""), value), missing
     if isinstance(value, tuple):
         pairs = [resolve(inner, environment, document, (*at, index)) for index, inner in enumerate(value)]

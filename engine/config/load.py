@@ -115,11 +115,12 @@ def load(path: Path, environ: Mapping[str, str], *, accounts: bool = True) -> Co
     document = toml.read(path)
     environment, problems = read_environment(path.parent, environ)
     data, missing = _resolve_what_is_used(document, environment, accounts=accounts)
-    problems += missing
+    problems = problems or missing  # an unusable .env is why names are missing
     settings = validate(Settings, data, document)
     if isinstance(settings, list):
         raise ConfigurationError(_ordered(problems + settings))
-    problems += _check(settings, document)
+    told = {problem.key for problem in problems}
+    problems += [problem for problem in _check(settings, document) if problem.key not in told]
     if _holds_literal_secret(document.data) and (problem := readable_by_others(path)):
         problems.append(problem)
     if problems:
@@ -183,11 +184,24 @@ def _check_names(settings: Settings, document: Document) -> Iterator[Problem]:
             if name not in settings.notifiers:
                 meant = nearest(name, settings.notifiers)
                 yield document.problem(("alerts", key, index), "unknown-notifier", found=name, nearest=meant)
-    seen: set[str] = set()
+    yield from _check_accounts(settings, document)
+
+
+def _check_accounts(settings: Settings, document: Document) -> Iterator[Problem]:
+    names: set[str] = set()
+    keys: set[str] = set()
     for index, account in enumerate(settings.feed.account):
-        if account.name in seen:
-            yield document.problem(("feed", "account", index, "name"), "named-twice", found=account.name)
-        seen.add(account.name)
+        at = ("feed", "account", index)
+        if account.name in names:
+            yield document.problem((*at, "name"), "named-twice", found=account.name)
+        names.add(account.name)
+        for key in ("app_key", "app_secret"):
+            if not getattr(account, key).get_secret_value():
+                yield document.problem((*at, key), "empty")
+        app_key = account.app_key.get_secret_value()
+        if app_key and app_key in keys:
+            yield document.problem((*at, "app_key"), "same-app-key")
+        keys.add(app_key)
 
 
 def _check_feed(settings: Settings, document: Document) -> Iterator[Problem]:

@@ -64,6 +64,7 @@ Date = Annotated[date, BeforeValidator(_date)]
 """A TOML date, or the same as text (a key cannot be a date)."""
 Hours = Annotated[tuple[int, int], _text(units.hours_ns)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
+FolderName = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Table(BaseModel):
@@ -194,16 +195,21 @@ class Symbols(Table):
     master_url: str = "https://new.real.download.dws.co.kr/common/master/"
 
 
+def _with_terminal(notifiers: dict[str, Notifier]) -> dict[str, Notifier]:
+    """The terminal is always there: it is what `notify` and `ops` name by default."""
+    return {"terminal": Notifier(kind="terminal"), **notifiers}
+
+
 class Settings(Table):
     locale: Annotated[Locale, Field(strict=False)] = Locale.KO
-    rules: str = "rules"
-    state: str = "state"
+    rules: FolderName = "rules"
+    state: FolderName = "state"
     session: Session = Session()
     calendar: Calendar = Calendar()
     feed: Feed = Feed()
     simulator: Simulator = Simulator()
     alerts: Alerts = Alerts()
-    notifiers: dict[Name, Notifier] = {"terminal": Notifier(kind="terminal")}
+    notifiers: Annotated[dict[Name, Notifier], AfterValidator(_with_terminal)] = _with_terminal({})
     http: Http = Http()
     log: Log = Log()
     symbols: Symbols = Symbols()

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from engine import units
-from engine.problems import WrongValueError
-from engine.rules.model import Anchor, Moment, Number, Severity, Span
+from engine.problems import WrongValueError, nearest
+from engine.rules.model import METRICS, Anchor, Moment, Number, Severity, Span
 
 _MOMENT = re.compile(r"(?:(open|close)(?:([+-])([0-9hms]+))?|([0-9]{2}:[0-9]{2}))", re.ASCII)
 
@@ -49,7 +49,7 @@ def _pair(value: object) -> object:
 
 def _duration(value: object) -> object:
     if not isinstance(value, str):
-        raise WrongValueError("not-a-duration", found=str(value))
+        raise WrongValueError("duration-not-text")
     return units.duration_ns(value)
 
 
@@ -58,6 +58,21 @@ def _positive_duration(value: object) -> object:
     if not duration:
         raise WrongValueError("not-positive")
     return duration
+
+
+def _metric(value: object) -> object:
+    if not isinstance(value, str):
+        raise WrongValueError("not-text")
+    if value not in METRICS:
+        allowed = ", ".join(sorted(METRICS))
+        raise WrongValueError("not-one-of", found=value, allowed=allowed, nearest=nearest(value, METRICS))
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise WrongValueError("empty")
+    return value
 
 
 def _not_empty(value: tuple[object, ...]) -> object:
@@ -83,8 +98,10 @@ def _moment(text: str, span: str) -> Moment:
 
 
 def _span(value: object) -> object:
-    if not isinstance(value, str) or "~" not in value:
-        raise WrongValueError("not-active-hours", found=str(value))
+    if not isinstance(value, str):
+        raise WrongValueError("not-text")
+    if "~" not in value:
+        raise WrongValueError("not-active-hours", found=value)
     start, _, end = value.partition("~")
     return Span(_moment(start, value), _moment(end, value))
 
@@ -110,7 +127,7 @@ class Table(BaseModel):
 class Entry(Table):
     """A condition, or a table with one of `all`, `any`, `none`."""
 
-    metric: str | None = None
+    metric: Annotated[str, BeforeValidator(_metric)] | None = None
     window: Window | None = None
     above: Threshold | None = None
     at_least: Threshold | None = None
@@ -150,7 +167,7 @@ class Defaults(Table):
 
 
 class RuleTable(Defaults, Entry):
-    name: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+    name: Annotated[str, StringConstraints(max_length=80), AfterValidator(_not_blank)]
 
 
 class File(Table):

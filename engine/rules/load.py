@@ -15,7 +15,6 @@ from engine.errors import ConfigurationError
 from engine.problems import Problem, nearest
 from engine.rules.document import Amount, Defaults, Entry, File, RuleTable
 from engine.rules.model import (
-    METRICS,
     RATIO_METRICS,
     VALUE_METRICS,
     Condition,
@@ -243,8 +242,6 @@ class _RuleReader:
         for key in _EVENT_KEYS:
             if getattr(own, key):
                 self._problem((*self.at, key.rstrip("_")), "event-rule-key")
-        if _crosses_under_none(rule.when):
-            self._problem(self.at, "crossing-under-none")
 
     def _symbols(self, entries: Sequence[str], key: str, table: RuleTable) -> tuple[str, ...]:
         if key == "symbols" and not entries:
@@ -274,7 +271,9 @@ class _RuleReader:
                 self._problem((*self.at, "notify", index), "unknown-notifier", found=name, nearest=meant)
         return tuple(dict.fromkeys(names))
 
-    def _conditions(self, entry: Entry, at: Location, *, top: bool = False) -> Condition | Group | None:
+    def _conditions(
+        self, entry: Entry, at: Location, *, top: bool = False, denied: bool = False
+    ) -> Condition | Group | None:
         """One entry: a condition, or a table with one of all, any, none."""
         kinds = [logic.value for logic in Logic if getattr(entry, logic) is not None]
         kinds += ["metric"] if entry.metric is not None else []
@@ -283,33 +282,33 @@ class _RuleReader:
             return None
         if kinds and kinds[0] != "metric":
             self._check_no_leftovers(entry, at)
-            return self._group_of_conditions(entry, Logic(kinds[0]), at)
+            return self._group_of_conditions(entry, Logic(kinds[0]), at, denied=denied)
         if not kinds and (_stray(entry) or not top):
             self._problem(at, "no-metric")
             return None
         if not kinds:
             self._problem(at, "no-condition")
             return None
-        return self._condition(entry, at)
+        condition = self._condition(entry, at)
+        if denied and condition is not None and condition.operator.is_crossing:
+            self._problem((*at, condition.operator.value), "crossing-under-none")
+        return condition
 
     def _check_no_leftovers(self, entry: Entry, at: Location) -> None:
         """An operator beside `all` would be ignored: the user meant something else."""
         for key in _stray(entry):
             self._problem((*at, key), "no-metric")
 
-    def _group_of_conditions(self, entry: Entry, logic: Logic, at: Location) -> Group | None:
+    def _group_of_conditions(self, entry: Entry, logic: Logic, at: Location, *, denied: bool) -> Group | None:
         entries: tuple[Entry, ...] = getattr(entry, logic)
-        parts = [self._conditions(part, (*at, logic.value, index)) for index, part in enumerate(entries)]
+        denied = denied or logic is Logic.NONE
+        parts = [self._conditions(part, (*at, logic.value, index), denied=denied) for index, part in enumerate(entries)]
         whole = tuple(part for part in parts if part is not None)
         return Group(logic, whole) if len(whole) == len(parts) else None
 
     def _condition(self, entry: Entry, at: Location) -> Condition | None:
         before = len(self.problems)
         metric = entry.metric or ""
-        if metric not in METRICS:
-            allowed = ", ".join(sorted(METRICS))
-            meant = nearest(metric, METRICS)
-            self._problem((*at, "metric"), "not-one-of", found=metric, allowed=allowed, nearest=meant)
         operator = self._operator(entry, at)
         if operator is None:
             return None
@@ -327,9 +326,9 @@ class _RuleReader:
         if len(found) == 1:
             return Operator(found[0])
         if found:
-            self._problem(at, "several-operators", found=", ".join(found))
+            self._problem((*at, found[1]), "several-operators", found=", ".join(found))
         else:
-            self._problem(at, "no-operator", allowed=", ".join(_OPERATORS))
+            self._problem((*at, "metric"), "no-operator", allowed=", ".join(_OPERATORS))
         return None
 
     def _threshold(self, entry: Entry, operator: Operator, metric: str, at: Location) -> Number | tuple[Number, Number]:
@@ -386,13 +385,3 @@ def _aggregate_symbol(table: RuleTable) -> str | None:
 def _stray(entry: Entry) -> list[str]:
     """Keys of a condition that stand where there is none."""
     return [key for key in ("window", *_OPERATORS, "reset") if getattr(entry, key) is not None]
-
-
-def _crosses_under_none(group: Group, *, under_none: bool = False) -> bool:
-    under_none = under_none or group.logic is Logic.NONE
-    return any(
-        (under_none and part.operator.is_crossing)
-        if isinstance(part, Condition)
-        else _crosses_under_none(part, under_none=under_none)
-        for part in group.parts
-    )

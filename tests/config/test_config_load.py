@@ -144,7 +144,13 @@ BAD = [
     ("[feed]\nbackoff = { first = '2m' }", 2, "first-above-max", "feed.backoff.first"),
     ("[feed]\nsource = 'kis'", 1, "no-account", "feed"),
     ("[feed]\nsource = 'replay'", 2, "not-in-this-version", "feed.source"),
-    ("[feed]\nsource = 'kis'\n" + ACCOUNT + ACCOUNT, 8, "named-twice", "feed.account[2].name"),
+    ("[feed]\nsource = 'kis'\n" + ACCOUNT + ACCOUNT.replace("main", "b"), 9, "same-app-key", "feed.account[2].app_key"),
+    ("[feed]\nsource = 'kis'\n" + ACCOUNT.replace("${TEST_KEY}", ""), 5, "empty", "feed.account[1].app_key"),
+    ("rules = ''", 1, "empty", "rules"),
+    ("rules = '${RULES'", 1, "not-a-name", "rules"),
+    ("locale = 3", 1, "not-one-of", "locale"),
+    ("[simulator]\nrate = 0", 2, "out-of-range", "simulator.rate"),
+    ("[feed]\nwebsocket_url = 'ws://127.0.0.1:99999'", 2, "not-a-url", "feed.websocket_url"),
     ("[feed]\nrest_url = 'http://openapi.koreainvestment.com:9443'", 2, "wrong-scheme", "feed.rest_url"),
     ("[feed]\nrest_url = 'https://openapi.koreainvestment.com.example:9443'", 2, "other-host", "feed.rest_url"),
     ("[feed]\nrest_url = 'https://openapivts.koreainvestment.com:29443'", 2, "mock-host", "feed.rest_url"),
@@ -273,3 +279,45 @@ def test_language_of_errors_about_the_file_itself(tmp_path: Path) -> None:
         assert locale_of(path) is locale
     path.unlink()
     assert locale_of(path) is Locale.KO
+
+
+def test_names_of_accounts_differ(tmp_path: Path) -> None:
+    found = problems_of(tmp_path, "[feed]\nsource = 'kis'\n" + ACCOUNT + ACCOUNT)
+    assert [(problem.line, problem.code) for problem in found] == [(8, "named-twice"), (9, "same-app-key")]
+
+
+def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
+    text = "locale = '${S}'\n[feed]\nmarket = '${S}'\nidle_timeout = '${S}'\n[simulator]\n[alerts]\nttl = '${S}'\n"
+    found = problems_of(tmp_path, text, {"S": "TEST-CANARY"})
+    assert len(found) == 4
+    found += problems_of(tmp_path, "[alerts]\nnotify = ['${S}']\n", {"S": "TEST-CANARY"})
+    for problem in found:
+        assert "TEST-CANARY" not in problem.text(Locale.EN) + problem.text(Locale.KO)
+        assert "${S}" in problem.text(Locale.EN)
+
+
+def test_the_terminal_is_always_there(tmp_path: Path) -> None:
+    text = "[alerts]\nnotify = ['a']\n[notifiers.a]\nurls = ['json://127.0.0.1:9/']\n"
+    assert set(configured(tmp_path, text).settings.notifiers) == {"terminal", "a"}
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "line"),
+    [("A=1\nthis is no assignment ] [\nB=2\n", "bad-env-line", 2), ("A=\udcff", "not-utf-8", None)],
+)
+def test_an_env_file_with_a_wrong_line(tmp_path: Path, content: str, code: str, line: int | None) -> None:
+    (tmp_path / ".env").write_bytes(content.encode(errors="surrogateescape"))
+    (tmp_path / ".env").chmod(0o600)
+    assert [(problem.code, problem.line) for problem in problems_of(tmp_path, "")] == [(code, line)]
+
+
+def test_an_env_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to(tmp_path / "nowhere")
+    assert [problem.code for problem in problems_of(tmp_path, "")] == ["unreadable"]
+
+
+def test_an_unsafe_env_file_is_told_alone(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TEST_KEY=TEST\nTEST_SECRET=TEST\n")
+    (tmp_path / ".env").chmod(0o644)
+    found = problems_of(tmp_path, "[feed]\nsource = 'kis'\n" + ACCOUNT, {})
+    assert [problem.code for problem in found] == ["others-can-read"]

@@ -137,10 +137,14 @@ BAD = [
     ('[[rule]]\nname = "r"\nsymbols = []\n' + CONDITION, 3, "empty", "rule[1].symbols"),
     (HEAD, 1, "no-condition", "rule[1]"),
     (HEAD + "above = 1", 1, "no-metric", "rule[1]"),
-    (HEAD + 'metric = "net_volume"', 1, "no-operator", "rule[1]"),
-    (HEAD + CONDITION + "below = 3", 1, "several-operators", "rule[1]"),
+    (HEAD + 'metric = "net_volume"', 4, "no-operator", "rule[1].metric"),
+    (HEAD + CONDITION + "below = 3", 6, "several-operators", "rule[1].below"),
     (HEAD + CONDITION + 'all = [{ metric = "net_value", above = 1 }]', 1, "several-conditions", "rule[1]"),
     (HEAD + 'above = 3\nall = [{ metric = "net_value", above = 1 }]', 4, "no-metric", "rule[1].above"),
+    ('[[rule]]\nname = " "\nsymbols = ["005930"]\n' + CONDITION, 2, "empty", "rule[1].name"),
+    ('[rule]\nname = "r"', 1, "not-list", "rule"),
+    (HEAD + CONDITION + "severity = 3", 6, "not-one-of", "rule[1].severity"),
+    (HEAD + 'metric = "net_volume"\nabove = 1\nfor = "5 m"', 6, "not-a-duration", "rule[1].for"),
     (HEAD + "all = []", 4, "empty", "rule[1].all"),
     (HEAD + "all = [\n{ any = [] },\n]", 5, "empty", "rule[1].all[1].any"),
     (HEAD + "all = [\n{},\n]", 5, "no-metric", "rule[1].all[1]"),
@@ -158,9 +162,9 @@ BAD = [
     (HEAD + CONDITION + "reset = 2", 6, "reset-beyond", "rule[1].reset"),
     (HEAD + 'metric = "net_volume"\nat_most = 1\nreset = 0', 6, "reset-beyond", "rule[1].reset"),
     (HEAD + 'metric = "resting_imbalance"\nwindow = "5m"\nabove = 0', 5, "window-not-allowed", "rule[1].window"),
-    (HEAD + CONDITION + "window = 5", 6, "not-a-duration", "rule[1].window"),
+    (HEAD + CONDITION + "window = 5", 6, "duration-not-text", "rule[1].window"),
     (HEAD + CONDITION + 'window = "0s"', 6, "not-positive", "rule[1].window"),
-    (HEAD + CONDITION + "for = 30", 6, "not-a-duration", "rule[1].for"),
+    (HEAD + CONDITION + "for = 30", 6, "duration-not-text", "rule[1].for"),
     (HEAD + CONDITION + "max_per_day = 0", 6, "out-of-range", "rule[1].max_per_day"),
     (HEAD + CONDITION + 'active = ["15:00~09:00"]', 6, "never-active", "rule[1].active[1]"),
     (HEAD + CONDITION + 'active = ["15:00~open"]', 6, "never-active", "rule[1].active[1]"),
@@ -187,12 +191,12 @@ BAD = [
     (HEAD + 'metric = "net_volume"\ncrosses_above = 0\nresolved = true', 6, "event-rule-key", "rule[1].resolved"),
     (
         HEAD + 'any = [{ none = [{ any = [{ metric = "net_volume", crosses_below = 0 }] }] }]',
-        1,
+        4,
         "crossing-under-none",
-        "rule[1]",
+        "rule[1].any[1].none[1].any[1].crosses_below",
     ),
     ('[defaults]\nname = "x"', 2, "unknown-key", "defaults.name"),
-    ("[defaults]\ncooldown = 5", 2, "not-a-duration", "defaults.cooldown"),
+    ("[defaults]\ncooldown = 5", 2, "duration-not-text", "defaults.cooldown"),
     ("rules = 3", 1, "unknown-key", "rules"),
     ("rule = 3", 1, "not-list", "rule"),
 ]
@@ -217,7 +221,7 @@ def test_all_errors_of_all_files_come_at_once(tmp_path: Path) -> None:
     )
     assert [(Path(problem.file).stem, problem.line, problem.code) for problem in problems] == [
         ("a", 5, "not-an-amount"),
-        ("a", 6, "not-a-duration"),
+        ("a", 6, "duration-not-text"),
         ("a", 7, "unknown-key"),
         ("b", 1, "not-toml"),
         ("d", 3, "rule-named-twice"),
@@ -281,3 +285,13 @@ def test_a_folder_that_cannot_be_read_is_no_empty_folder(tmp_path: Path, monkeyp
 def test_a_link_to_nowhere_is_told(tmp_path: Path) -> None:
     (tmp_path / "gone.toml").symlink_to(tmp_path / "nothing")
     assert [problem.code for problem in problems_of(tmp_path, a=HEAD + CONDITION)] == ["no-file"]
+
+
+def test_a_wrong_shape_does_not_hide_a_wrong_metric(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, a=HEAD + 'metric = "net"\nabove = "y"\nfor = 3\nsymbols_ = 1')
+    assert [(problem.line, problem.code) for problem in problems] == [
+        (4, "not-one-of"),
+        (5, "not-an-amount"),
+        (6, "duration-not-text"),
+        (7, "unknown-key"),
+    ]
