@@ -4,6 +4,7 @@
 What a command needs is imported when it runs: `pgmwatch --help` must not wait for Apprise.
 """
 
+import errno
 import json
 import os
 import sys
@@ -19,14 +20,19 @@ from engine.locale import Locale, Text
 from engine.problems import Problem
 from engine.redact import print_crash
 
+_NOWHERE_TO_WRITE = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
+"""Of standard output: `| head` has seen enough, or its disk is full."""
+
 FINE, NO, BAD_CONFIGURATION, INTERRUPTED = 0, 1, 2, 130
 
 
 def main() -> None:
     """The console script: a user's mistake ends with a sentence and an exit code, never with a traceback."""
     sys.excepthook = print_crash
+    _open_closed_streams()
     try:
         status = commands.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         status = BAD_CONFIGURATION
@@ -37,10 +43,21 @@ def main() -> None:
     except PgmwatchError as error:
         _complain(str(error))
         status = NO
-    except BrokenPipeError:  # `pgmwatch status | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = FINE
+    except OSError as error:
+        if error.errno not in _NOWHERE_TO_WRITE:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+        if error.errno != errno.EPIPE:
+            _complain(f"standard output: {error.strerror}")
+        status = NO
     sys.exit(status or FINE)
+
+
+def _open_closed_streams() -> None:
+    """`>&-` leaves None where everybody expects a stream."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  open until the process ends
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,7 +103,7 @@ def run(path: Path, notify: tuple[str, ...]) -> int:
     try:
         return daemon.run(ready)
     except StateFolderError as error:
-        _complain(str(error))
+        _complain(error.text(settings.locale))
         return BAD_CONFIGURATION
 
 
@@ -102,9 +119,9 @@ def check(path: Path, as_json: bool) -> int:
         ready = daemon.prepare(path, os.environ, ())
     except ConfigurationError as error:
         _say_problems(error.problems, path, as_json=as_json)
-        unsafe = any(problem.code in ("others-can-read", "no-file") for problem in error.problems)
+        unsafe = any(problem.code in ("others-can-read", "no-file", "unreadable") for problem in error.problems)
         return BAD_CONFIGURATION if unsafe else NO
-    found = overview.of_plan(ready.plan, [target.address.name for target in ready.targets])
+    found = overview.of_plan(ready.plan, [target.address.name for target in ready.targets], ready.withheld)
     _say(overview.plan_lines(found, ready.plan.configuration.settings.locale), found, as_json=as_json)
     return FINE
 
@@ -118,6 +135,7 @@ def status(path: Path, as_json: bool) -> int:
 
     from engine.config import load
     from engine.ops import control, overview
+    from engine.ops.state_folder import StateFolderError
 
     try:
         configuration = load.load(path, os.environ, accounts=False)
@@ -127,6 +145,9 @@ def status(path: Path, as_json: bool) -> int:
     locale = configuration.settings.locale
     try:
         answer = trio.run(control.ask, configuration.state_folder, "status")
+    except StateFolderError as error:
+        _complain(error.text(locale))
+        return BAD_CONFIGURATION
     except control.NoDaemonError:
         _complain(_NO_DAEMON.of(locale).format(folder=configuration.state_folder))
         return NO

@@ -30,6 +30,7 @@ from engine.evaluation.engine import Engine
 from engine.evaluator import Evaluator
 from engine.kis.feed import Feed
 from engine.kis.slots import spread
+from engine.locale import Locale
 from engine.names import NAMES
 from engine.ops import control, state_folder
 from engine.plan import Plan
@@ -232,6 +233,8 @@ class _Daemon:
 
     async def run(self, stopping: _Stopping) -> None:
         """Everything, from the first task to the last message."""
+        for doubt in self._ready.plan.doubts:
+            logger.warning("doubtful %s", doubt.text(Locale.EN))
         for name in self._ready.withheld:
             logger.warning('target withheld name="%s" reason="the market is simulated; run --notify NAME"', name)
         logger.info(

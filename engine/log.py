@@ -12,6 +12,9 @@ from datetime import datetime
 from engine.kst import KST
 from engine.redact import redactor
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+"""A terminal takes these as commands, and a line break would begin a line that nobody logged."""
+
 _LOUD = {  # libraries that say too much: whole URLs, frames, plugin internals
     "httpx2": logging.WARNING,
     "httpcore2": logging.WARNING,
@@ -21,11 +24,11 @@ _LOUD = {  # libraries that say too much: whole URLs, frames, plugin internals
 
 
 class TextFormatter(logging.Formatter):
-    """`09:05:30.123 INFO  feed: connected account=main`, in KST; line breaks inside a message are escaped."""
+    """`2026-11-23 09:05:30.123 INFO    kis.feed: feed connected account=main`, in KST; control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, KST)
-        message = record.getMessage().replace("\n", "\\n").replace("\r", "\\r")
+        message = record.getMessage().translate(_CONTROLS)
         line = f"{when:%Y-%m-%d %H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {_room(record)}: {message}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)

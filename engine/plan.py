@@ -13,6 +13,7 @@ from engine.errors import ConfigurationError
 from engine.names import NAMES
 from engine.problems import Problem
 from engine.rules import load as rules_load
+from engine.rules.doubts import doubts
 from engine.rules.model import Rule
 
 
@@ -34,6 +35,11 @@ class Plan:
     def symbols(self) -> tuple[str, ...]:
         """Every symbol that an enabled rule watches, in the order in which they are first named."""
         return tuple(dict.fromkeys(symbol for rule in self.enabled_rules for symbol in rule.symbols))
+
+    @property
+    def doubts(self) -> list[Problem]:
+        """What is allowed but can hardly be meant."""
+        return doubts(self.rules)
 
 
 def make(path: Path, environ: Mapping[str, str]) -> Plan:

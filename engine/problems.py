@@ -147,6 +147,15 @@ TEXTS: Mapping[str, Text] = {
         'no rule and no key of [alerts] uses the notifier "{found}"',
         '"{found}" 알림 대상을 쓰는 규칙이나 [alerts] 키가 없습니다',
     ),
+    # what is allowed but can hardly be meant
+    "nothing-to-watch": Text(
+        "no rule is switched on: nothing is watched", "켜진 규칙이 없어 아무것도 감시하지 않습니다"
+    ),
+    "tells-nobody": Text("names no notifier: nobody is told", "알림 대상이 없어 아무에게도 알리지 않습니다"),
+    "out-of-reach": Text(
+        "{metric} lies between -1 and 1, so {operator} never holds (30 % is 0.3)",
+        "{metric} 값은 -1과 1 사이라 {operator} 조건이 성립할 수 없습니다(30%는 0.3)",
+    ),
     "not-in-this-version": Text("is not in this version yet", "이 버전에는 아직 없습니다"),
 }
 

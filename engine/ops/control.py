@@ -16,7 +16,7 @@ from typing import Any
 import trio
 
 from engine.errors import PgmwatchError
-from engine.ops.state_folder import StateFolderError
+from engine.ops.state_folder import TOO_LONG, StateFolderError
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def _short(path: Path) -> str:
     """The path, or its relative form where that alone fits into a socket's address."""
     shortest = min(str(path.absolute()), os.path.relpath(path), key=len)
     if len(os.fsencode(shortest)) > _MAX_PATH_BYTES:
-        raise StateFolderError(f"{path}: too long for a socket; choose a shorter `state` folder")
+        raise StateFolderError(path, TOO_LONG)
     return shortest
 
 

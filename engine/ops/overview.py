@@ -24,28 +24,48 @@ _NEEDED = Text(
 )
 _NOT_COVERED = Text("not covered: {symbols}", "등록 한도를 넘어 감시하지 못하는 종목: {symbols}")
 _TARGETS = Text("messages go to {targets}", "알림 대상: {targets}")
+_WITHHELD = Text(
+    "get nothing, as the market is simulated (run --notify NAME): {targets}",
+    "모의 시장이라 보내지 않는 대상(run --notify NAME): {targets}",
+)
 _FINE = Text("all is well", "이상 없음")
 
 _UP = Text("pgmwatch {version}, up {up}; {source}", "pgmwatch {version}, 가동 {up}; {source}")
 _FEED = Text(
-    "feed {account}: {phase}; {subscribed}/{wanted} symbols, {records} records, {malformed} malformed, last {age} ago",
-    "피드 {account}: {phase}; 종목 {subscribed}/{wanted}, 레코드 {records}건, 불량 {malformed}건, 마지막 수신 {age} 전",
+    "feed {account}: {phase}; {subscribed}/{wanted} symbols, {records} records, {malformed} malformed, last {age}",
+    "피드 {account}: {phase}; 종목 {subscribed}/{wanted}, 레코드 {records}건, 불량 {malformed}건, 마지막 수신 {age}",
 )
+_AGO = Text("{age} ago", "{age} 전")
+_NEVER = Text("never", "없음")
+_TROUBLE = Text("  {error}; next attempt {at}", "  {error}; 다음 시도 {at}")
+_SYMBOL = Text("  {symbol} last record {age}", "  {symbol} 마지막 레코드 {age}")
+_PHASES = {
+    "waiting": Text("waiting to connect", "재접속 대기"),
+    "approving": Text("asking for a key", "접속키 요청 중"),
+    "connecting": Text("connecting", "연결 중"),
+    "subscribing": Text("subscribing", "등록 중"),
+    "up": Text("up", "수신 중"),
+    "ending": Text("ending", "종료 중"),
+    "stopped": Text("stopped", "종료됨"),
+    "pending": Text("pending", "대기"),
+    "firing": Text("firing", "발생"),
+}
 _EVALUATION = Text(
     "rules: {rules}; firing {firing}, pending {pending}; {dropped} records not used; lag {lag_ms} ms",
     "규칙: {rules}개; 발생 중 {firing}, 대기 중 {pending}; 쓰지 않은 레코드 {dropped}건; 지연 {lag_ms} ms",
 )
 _STATE = Text("  {phase} {rule} {symbol} since {since}", "  {phase} {rule} {symbol} {since}부터")
 _TARGET = Text(
-    "target {name}: {delivered} delivered, {queued} waiting, {failed} failed attempts, {expired} expired",
-    "대상 {name}: 전송 {delivered}, 대기 {queued}, 실패 {failed}, 만료 {expired}",
+    "target {name}: {delivered} delivered, {queued} waiting, {failed} attempts failed, {expired} expired{error}",
+    "대상 {name}: 전송 {delivered}, 대기 {queued}, 실패한 시도 {failed}, 만료 {expired}{error}",
 )
 _MORE = Text("  … and {count} more", "  … 외 {count}건")
 
 
-def of_plan(plan: Plan, targets: Sequence[str]) -> dict[str, Any]:
-    """What would be watched, and where its alerts would go. `targets` are names, never URLs."""
+def of_plan(plan: Plan, targets: Sequence[str], withheld: Sequence[str]) -> dict[str, Any]:
+    """What would be watched, and where its alerts would go. `targets` and `withheld` are names, never URLs."""
     settings = plan.configuration.settings
+    locale = settings.locale
     feed = settings.feed
     accounts = len(feed.account) if feed.source is Source.KIS else 1
     available = accounts * feed.max_registrations
@@ -67,6 +87,8 @@ def of_plan(plan: Plan, targets: Sequence[str]) -> dict[str, Any]:
         "accounts": accounts,
         "not_covered": list(plan.symbols[available:]),
         "targets": list(targets),
+        "withheld": list(withheld),
+        "doubts": [doubt.text(locale) for doubt in plan.doubts],
     }
 
 
@@ -83,7 +105,11 @@ def plan_lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
     if found["not_covered"]:
         lines.append(_NOT_COVERED.of(locale).format(symbols=", ".join(map(_named, found["not_covered"]))))
     lines.append(_TARGETS.of(locale).format(targets=", ".join(found["targets"]) or "-"))
-    lines.append(_FINE.of(locale))
+    if found["withheld"]:
+        lines.append(_WITHHELD.of(locale).format(targets=", ".join(found["withheld"])))
+    lines += found["doubts"]
+    if not found["doubts"] and not found["not_covered"]:
+        lines.append(_FINE.of(locale))
     return lines
 
 
@@ -97,22 +123,41 @@ def status_lines(status: Mapping[str, Any], locale: Locale) -> list[str]:
     daemon = status["daemon"]
     source = _SOURCE.of(locale).format_map(daemon)
     lines = [_UP.of(locale).format(version=daemon["version"], up=duration_text(daemon["up_s"]), source=source)]
-    lines += [_FEED.of(locale).format_map(_feed_fields(feed)) for feed in status["feeds"]]
+    for feed in status["feeds"]:
+        lines += _feed_lines(feed, locale)
     lines.append(_EVALUATION.of(locale).format_map(_evaluation_fields(status["evaluation"])))
     lines += _limited(_state_lines(status["evaluation"]["states"], locale), locale)
-    lines += [_TARGET.of(locale).format_map(target) for target in status["targets"]]
+    lines += [_TARGET.of(locale).format_map(_target_fields(target)) for target in status["targets"]]
     return lines
 
 
-def _feed_fields(feed: Mapping[str, Any]) -> dict[str, Any]:
-    age = feed["last_record_age_s"]
+def _feed_lines(feed: Mapping[str, Any], locale: Locale) -> list[str]:
+    lines = [_FEED.of(locale).format_map(_feed_fields(feed, locale))]
+    if feed["next_attempt"]:
+        lines.append(_TROUBLE.of(locale).format(error=clean(feed["last_error"]), at=feed["next_attempt"][11:19]))
+    ages = [(_named(each["symbol"]), _age(each["last_record_age_s"], locale)) for each in feed["symbols"]]
+    return lines + _limited((_SYMBOL.of(locale).format(symbol=symbol, age=age) for symbol, age in ages), locale)
+
+
+def _age(seconds: float | None, locale: Locale) -> str:
+    return _NEVER.of(locale) if seconds is None else _AGO.of(locale).format(age=duration_text(seconds))
+
+
+def _target_fields(target: Mapping[str, Any]) -> dict[str, Any]:
+    error = f"; {clean(target['last_error'])}" if target["failing_since"] else ""
+    return {**target, "failed": target["failed"] + target["unknown"], "error": error}
+
+
+def _feed_fields(feed: Mapping[str, Any], locale: Locale) -> dict[str, Any]:
     return {
         **feed,
+        "account": clean(feed["account"]),
+        "phase": _PHASES[feed["phase"]].of(locale),
         "subscribed": sum(symbol["subscribed"] for symbol in feed["symbols"]),
         "wanted": len(feed["symbols"]),
         "records": f"{feed['records']:,}",
         "malformed": sum(feed["malformed"].values()) + sum(feed["dropped"].values()),
-        "age": "–" if age is None else duration_text(age),
+        "age": _age(feed["last_record_age_s"], locale),
     }
 
 
@@ -127,7 +172,13 @@ def _state_lines(states: Iterable[Mapping[str, Any]], locale: Locale) -> Iterato
         if state["since"]:
             since = state["since"][11:19]
             yield _STATE.of(locale).format(
-                **{**state, "rule": clean(state["rule"]), "symbol": _named(state["symbol"]), "since": since}
+                **{
+                    **state,
+                    "phase": _PHASES[state["phase"]].of(locale),
+                    "rule": clean(state["rule"]),
+                    "symbol": _named(state["symbol"]),
+                    "since": since,
+                }
             )
 
 

@@ -7,10 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import PgmwatchError
+from engine.locale import Locale, Text
 
 
 class StateFolderError(PgmwatchError):
     """The state folder cannot be used."""
+
+    def __init__(self, folder: Path, why: Text) -> None:
+        super().__init__(f"{folder}: {why.en}")
+        self.folder = folder
+        self.why = why
+
+    def text(self, locale: Locale) -> str:
+        return f"{self.folder}: {self.why.of(locale)}"
+
+
+_BUSY = Text("another pgmwatch daemon is running on this folder", "이 폴더에서 다른 pgmwatch 데몬이 실행 중입니다")
+TOO_LONG = Text(
+    "the path is too long for a socket; choose a shorter `state` folder",
+    "소켓을 두기에 경로가 너무 깁니다. 더 짧은 `state` 폴더를 고르세요",
+)
 
 
 @contextmanager
@@ -24,12 +40,13 @@ def held(folder: Path) -> Iterator[None]:
         folder.chmod(0o700)
         descriptor = os.open(folder / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateFolderError(f"{folder}: cannot be used: {error.strerror}") from error
+        reason = error.strerror or type(error).__name__
+        raise StateFolderError(folder, Text(f"cannot be used: {reason}", f"쓸 수 없습니다: {reason}")) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StateFolderError(f"{folder}: another pgmwatch daemon is running on this folder") from None
+            raise StateFolderError(folder, _BUSY) from None
         yield
     finally:
         os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -267,7 +268,7 @@ async def test_our_own_refusals_are_sentences(tmp_path: Path) -> None:
         code, stdout, stderr = await pgmwatch.run("simulate", *arguments)
         assert (code, stdout, "Traceback" in stderr) == (2, "", False)
         assert told in stderr
-    deep = installed(tmp_path, f'state = "{"x" * 150}"\n')
+    deep = installed(tmp_path, f'locale = "en"\nstate = "{"x" * 150}"\n')
     code, stdout, stderr = await deep.run("run")
     assert (code, stdout, "Traceback" in stderr) == (2, "", False)
     assert "too long for a socket" in stderr
@@ -334,4 +335,47 @@ async def test_symbols_beyond_the_slots_are_named(tmp_path: Path) -> None:
     async with pgmwatch.running("run") as daemon:
         await pgmwatch.until("symbols not covered count=1 symbols=000660")
         await pgmwatch.until("alert firing")
+        await ended(daemon, signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("redirected", "code"), [(">&-", 0), ("> /dev/full", 1), ("| true", 1)])
+async def test_nowhere_to_write_is_no_traceback(tmp_path: Path, redirected: str, code: int) -> None:
+    pgmwatch = simulated(tmp_path)
+    command = f"set -o pipefail; {sys.executable} -m engine check {redirected}"
+    ended_ = await trio.run_process(
+        ["bash", "-c", command], cwd=tmp_path, env=pgmwatch.environ, check=False, capture_stderr=True
+    )
+    assert ended_.returncode == code
+    assert b"Traceback" not in ended_.stderr
+
+
+async def test_check_says_what_can_hardly_be_meant(tmp_path: Path) -> None:
+    pgmwatch = simulated(tmp_path)
+    rule = RULE.replace("total_volume", "imbalance").replace('"1주"', "30")
+    (tmp_path / "rules" / "test.toml").write_text(rule)
+    code, stdout, _ = await pgmwatch.run("check")
+    assert code == 0
+    assert "rules/test.toml:1: 거래 시작: imbalance lies between -1 and 1, so above never holds" in stdout
+    assert "all is well" not in stdout
+    (tmp_path / "rules" / "test.toml").write_text("")
+    assert "nothing is watched" in (await pgmwatch.run("check"))[1]
+
+
+@pytest.mark.slow  # the process is really stopped for longer than the 3 s that count as an absence
+async def test_a_stopped_process_takes_what_waited_for_a_gap(tmp_path: Path) -> None:
+    rule = RULE.replace('above = "1주"', 'window = "2s"\nabove = "1주"').replace("total_volume", "buy_volume")
+    pgmwatch = simulated(tmp_path)
+    (tmp_path / "rules" / "test.toml").write_text(rule + 'resolved = true\nkeep_firing_for = "1h"\ncooldown = "0s"\n')
+    async with pgmwatch.running("run") as daemon:
+        await pgmwatch.until("alert firing")
+        daemon.send_signal(signal.SIGSTOP)
+        await trio.sleep(4.5)
+        daemon.send_signal(signal.SIGCONT)
+        await pgmwatch.until("evaluation away seconds=")
+        (state,) = (await pgmwatch.ask("status"))["evaluation"]["states"]
+        assert state["phase"] == "firing"  # no news is not good news
+        assert state["values"] == {"buy_volume[2s]": None}  # the window starts in the gap
+        await trio.sleep(3)
+        (state,) = (await pgmwatch.ask("status"))["evaluation"]["states"]
+        assert state["values"]["buy_volume[2s]"] is not None
         await ended(daemon, signal.SIGTERM)
