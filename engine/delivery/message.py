@@ -6,12 +6,14 @@ The signs are not coloured circles, because red means *up* and blue *down* to a 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from engine import kst, text
 from engine.alert import Alert, State
 from engine.delivery import words
 from engine.delivery.notice import Notice
+from engine.delivery.words import Stated
 from engine.kst import SECOND_NS
 from engine.locale import Locale, Text
 from engine.rules.model import Condition, Group, Logic, Number, Operator, Rule, Severity
@@ -22,6 +24,8 @@ MAX_DIGEST_LINES = 20
 """About 2,000 characters: half of what Telegram takes in one message."""
 MAX_TITLE = 120
 """What mail clients and phones show of a subject."""
+MAX_RULE_IN_TITLE = 40
+"""So that the words behind a long name are not cut off; the body has all of it."""
 LATE_NS = 30 * SECOND_NS
 """From here on a message says how late it is."""
 
@@ -29,7 +33,7 @@ _SIGNS = {Severity.INFO: "ℹ️", Severity.WARNING: "⚠️", Severity.CRITICAL
 _RESOLVED_SIGN = "✅"
 _BULLET = "· "
 
-_RESOLVED = Text("{measured} resolved after {lasted}", "{measured} 해제 ({lasted} 지속)")
+_RESOLVED = Text("resolved after {lasted}", "해제 ({lasted} 지속)")
 _REPEAT = Text(" · repeat {n}", " · 반복 {n}회")
 _HELD = Text("held for {lasted}", "{lasted} 동안 지속")
 _LASTED = Text("from {start} to {end} KST", "{start} ~ {end} KST")
@@ -42,12 +46,10 @@ _MORE_CONDITIONS = Text("and {n} more conditions", "조건 {n}개 더")
 _HEADS = {
     Logic.ALL: Text("all of:", "모두 충족:"),
     Logic.ANY: Text("at least one of:", "하나 이상 충족:"),
-    Logic.NONE: Text("none of:", "모두 미충족:"),
 }
 _JOINERS = {
     Logic.ALL: Text(" and ", " 그리고 "),
     Logic.ANY: Text(" or ", " 또는 "),
-    Logic.NONE: Text(" or ", " 또는 "),
 }
 
 _AND_MORE_TITLE = Text("{title} · and {n} more", "{title} 외 {n}건")
@@ -57,6 +59,9 @@ _OLDEST_LATE = Text("oldest sent {late} late", "가장 오래된 알림은 {late
 _MAY_REPEAT = Text("may repeat an earlier message", "앞선 메시지와 중복될 수 있음")
 _SOME_REPEAT = Text("{n} of them may repeat an earlier message", "이 중 {n}건은 앞선 메시지와 중복될 수 있음")
 _UNSENT = Text("not sent, too old: {n}", "오래되어 보내지 못한 알림: {n}건")
+
+Values = Mapping[str, Number | None]
+"""An alert's values by key."""
 
 
 class Due(NamedTuple):
@@ -73,6 +78,13 @@ class Unsent(NamedTuple):
     latest: tuple[Notice, ...] = ()
 
 
+class _Tree(NamedTuple):
+    """A rule's conditions without `none`: each says itself whether it is so, and only `all` and `any` join them."""
+
+    logic: Logic
+    parts: "tuple[Stated | _Tree, ...]"
+
+
 def notice(alert: Alert, rule: Rule, name: str, locale: Locale) -> Notice:
     """An alert with its words. `name` is the stock's name, empty if unknown; `rule` the one that made the alert."""
     title, message = compose(alert, rule, name, locale)
@@ -85,7 +97,7 @@ def notice(alert: Alert, rule: Rule, name: str, locale: Locale) -> Notice:
         message,
         rule.notify,
         line=_line(title, alert, rule, locale),
-        size=_size(told, dict(alert.values).get(told.key)),
+        size=_size(told, dict(alert.values)),
         alert=alert,
         name=name,
     )
@@ -104,10 +116,11 @@ def compose(alert: Alert, rule: Rule, name: str, locale: Locale) -> tuple[str, s
 
 def _line(title: str, alert: Alert, rule: Rule, locale: Locale) -> str:
     """The title, and what a reader of one line needs besides: threshold, rule and time."""
-    told = headline(alert, rule)
-    silent = alert.state is State.RESOLVED or told.operator.is_crossing
-    threshold = "" if silent else f" ({words.limit(told, locale)})"
     time = _clock(alert.record_time or kst.clock_time(alert.at))
+    if alert.state is State.RESOLVED:
+        return f"{title} · {time}"
+    told = headline(alert, rule)
+    threshold = "" if _in_title(told) else f" ({words.limits([told], '', locale)})"
     return f"{title}{threshold} · {text.unpinged(rule.name)} {time}"
 
 
@@ -115,11 +128,15 @@ def sign(severity: Severity, *, resolved: bool = False) -> str:
     return _RESOLVED_SIGN if resolved else _SIGNS[severity]
 
 
-def headline(alert: Alert, rule: Rule) -> Condition:
-    """The condition that best says what happened: the first whose value is beyond its threshold, not under `none`."""
+def headline(alert: Alert, rule: Rule) -> Stated:
+    """The condition that best says what happened.
+
+    The first whose value is beyond its threshold; else the first that its reset may be holding; else one that is said
+    not to be so. What stands in a group that is not met says nothing, as far as the values alone can tell.
+    """
     values = dict(alert.values)
-    telling = list(_telling(rule.when)) or list(rule.when.conditions())
-    return next((each for each in telling if _beyond(each, values.get(each.key))), telling[0])
+    telling = list(_telling(_stated(rule.when), values))
+    return min(telling, key=lambda each: _rank(each, values))  # the first of equals
 
 
 def render(due: Sequence[Due], unsent: Unsent, now: int, locale: Locale) -> tuple[str, str]:
@@ -165,21 +182,29 @@ def _unsent_lines(unsent: Unsent, locale: Locale) -> Iterator[str]:
 
 
 def _title(alert: Alert, rule: Rule, name: str, locale: Locale) -> str:
-    resolved, told = alert.state is State.RESOLVED, headline(alert, rule)
-    if resolved:
-        lasted = words.duration(alert.at - alert.since, locale)
-        what = _RESOLVED.of(locale).format(measured=words.metric(told, locale), lasted=lasted)
-    else:
-        what = _what(told, dict(alert.values), locale)
+    resolved = alert.state is State.RESOLVED
+    told = _over(alert, rule, locale) if resolved else _what(headline(alert, rule), dict(alert.values), locale)
     repeat = _REPEAT.of(locale).format(n=alert.repeat) if alert.repeat else ""
-    title = f"{sign(alert.severity, resolved=resolved)} {_subject(alert, rule, name, locale)} {what}{repeat}"
+    title = f"{sign(alert.severity, resolved=resolved)} {_subject(alert, rule, name, locale)} {told}{repeat}"
     return text.clean(title, MAX_TITLE)
 
 
-def _what(condition: Condition, values: Mapping[str, Number | None], locale: Locale) -> str:
-    shown = words.value(condition, values.get(condition.key), locale)
-    crossing = f", {words.limit(condition, locale)}" if condition.operator.is_crossing else ""
-    return f"{words.metric(condition, locale)} {shown}{crossing}"
+def _over(alert: Alert, rule: Rule, locale: Locale) -> str:
+    """The rule, not a condition of it: the first one may still hold, and another have ended it."""
+    over = _RESOLVED.of(locale).format(lasted=words.duration(alert.at - alert.since, locale))
+    known = rule.aggregate is not None and alert.symbol == rule.name  # the subject has said it
+    return over if known else f"{text.unpinged(rule.name, MAX_RULE_IN_TITLE)} {over}"
+
+
+def _what(told: Stated, values: Values, locale: Locale) -> str:
+    shown = words.value(told.condition, values.get(told.condition.key), locale)
+    limit = f", {words.limit(told, locale)}" if _in_title(told) else ""
+    return f"{words.metric(told.condition, locale)} {shown}{limit}"
+
+
+def _in_title(told: Stated) -> bool:
+    """Whether the value alone says nothing, or the opposite of what was meant."""
+    return told.condition.operator.is_crossing or not told.so
 
 
 def _subject(alert: Alert, rule: Rule, name: str, locale: Locale) -> str:
@@ -205,46 +230,84 @@ def _times(alert: Alert, locale: Locale) -> Iterator[str]:
 
 
 def _condition_lines(alert: Alert, when: Group, locale: Locale) -> list[str]:
-    lines = list(_group_lines(when, dict(alert.values), locale, depth=0))
+    lines = list(_tree_lines(_stated(when), dict(alert.values), locale, depth=0))
     if len(lines) <= MAX_CONDITION_LINES:
         return lines
     kept = lines[:MAX_CONDITION_LINES]
     return [*kept, _MORE_CONDITIONS.of(locale).format(n=len(lines) - len(kept))]
 
 
-def _group_lines(group: Group, values: Mapping[str, Number | None], locale: Locale, *, depth: int) -> Iterator[str]:
-    """A line for each distinct value of the group, then its groups, each under a head; bullets count the depth."""
-    plain = group.logic is not Logic.NONE and len(group.parts) == 1
-    if not plain and (depth or group.logic is not Logic.ALL):
-        yield _BULLET * max(depth - 1, 0) + _HEADS[group.logic].of(locale)
+def _tree_lines(tree: _Tree, values: Values, locale: Locale, *, depth: int) -> Iterator[str]:
+    """A line for each distinct value of the tree, then its branches, each under a head; bullets count the depth."""
+    if depth or (tree.logic is not Logic.ALL and len(tree.parts) > 1):
+        yield _BULLET * max(depth - 1, 0) + _HEADS[tree.logic].of(locale)
         depth = max(depth, 1)
-    joiner = _JOINERS[group.logic].of(locale)
-    for key, conditions in _by_key(group).items():
-        shown = words.value(conditions[0], values.get(key), locale)
-        limits = words.limits(conditions, joiner, locale)
-        measured = words.metric(conditions[0], locale)
+    joiner = _JOINERS[tree.logic].of(locale)
+    for key, several in _by_key(tree).items():
+        shown = words.value(several[0].condition, values.get(key), locale)
+        limits = words.limits(several, joiner, locale)
+        measured = words.metric(several[0].condition, locale)
         yield f"{_BULLET * depth}{measured} {shown} ({words.THRESHOLD.of(locale)} {limits})"
-    for part in group.parts:
-        if isinstance(part, Group):
-            yield from _group_lines(part, values, locale, depth=depth + 1)
+    for part in tree.parts:
+        if isinstance(part, _Tree):
+            yield from _tree_lines(part, values, locale, depth=depth + 1)
 
 
-def _by_key(group: Group) -> dict[str, list[Condition]]:
-    found: dict[str, list[Condition]] = {}
-    for part in group.parts:
-        if isinstance(part, Condition):
-            found.setdefault(part.key, []).append(part)
+def _by_key(tree: _Tree) -> dict[str, list[Stated]]:
+    found: dict[str, list[Stated]] = {}
+    for part in tree.parts:
+        if isinstance(part, Stated):
+            found.setdefault(part.condition.key, []).append(part)
     return found
 
 
-def _telling(group: Group) -> Iterator[Condition]:
+def _stated(group: Group, *, so: bool = True) -> _Tree:
+    """`group`, or its opposite: not (a and b) is told as "at least one of: not a, not b".
+
+    A reader of a line inside "none of: all of:" would have to work that out. Groups that need no head are dissolved.
+    """
     if group.logic is Logic.NONE:
-        return
+        so = not so
+    logic = Logic.ALL if (group.logic is Logic.ALL) == so else Logic.ANY
+    parts: list[Stated | _Tree] = []
     for part in group.parts:
-        if isinstance(part, Condition):
+        told = Stated(part, so) if isinstance(part, Condition) else _stated(part, so=so)
+        needless = isinstance(told, _Tree) and (told.logic is logic or len(told.parts) == 1)
+        parts.extend(told.parts if isinstance(told, _Tree) and needless else [told])
+    only = parts[0] if len(parts) == 1 else None
+    return only if isinstance(only, _Tree) else _Tree(logic, tuple(parts))
+
+
+def _telling(tree: _Tree, values: Values) -> Iterator[Stated]:
+    parts = [part for part in tree.parts if tree.logic is Logic.ALL or _may_hold(part, values)]
+    for part in parts or tree.parts:
+        if isinstance(part, Stated):
             yield part
         else:
-            yield from _telling(part)
+            yield from _telling(part, values)
+
+
+def _may_hold(part: Stated | _Tree, values: Values) -> bool:
+    if isinstance(part, Stated):
+        return _rank(part, values) < _UNTOLD
+    truths = [_may_hold(each, values) for each in part.parts]
+    return all(truths) if part.logic is Logic.ALL else any(truths)
+
+
+_UNTOLD = 3
+
+
+def _rank(told: Stated, values: Values) -> int:
+    """0: beyond its threshold; 1: not back at its reset; 2: rightly said not to be so; else `_UNTOLD`."""
+    condition, number = told.condition, values.get(told.condition.key)
+    beyond = _beyond(condition, number)
+    if not told.so:
+        return _UNTOLD if beyond or number is None else 2
+    if beyond:
+        return 0
+    if condition.reset is None or condition.operator.is_crossing:
+        return _UNTOLD
+    return 1 if _beyond(replace(condition, threshold=condition.reset), number) else _UNTOLD
 
 
 def _beyond(condition: Condition, number: Number | None) -> bool:
@@ -267,10 +330,11 @@ def _beyond(condition: Condition, number: Number | None) -> bool:
             return low <= number <= high
 
 
-def _size(condition: Condition, number: Number | None) -> float:
+def _size(told: Stated, values: Values) -> float:
     """|value / threshold| with the smaller threshold of a range; 0 where that says nothing."""
-    least = min(abs(bound) for bound in words.bounds(condition))
-    return abs(number / least) if number is not None and least else 0.0
+    number = values.get(told.condition.key)
+    least = min(abs(bound) for bound in words.bounds(told.condition))
+    return abs(number / least) if told.so and number is not None and least else 0.0
 
 
 def _clock(hhmmss: str) -> str:

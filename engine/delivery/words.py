@@ -1,6 +1,7 @@
 """The vocabulary of messages: metrics, windows, amounts and durations as a trader reads them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from engine import units
 from engine.kst import SECOND_NS
@@ -11,17 +12,17 @@ METRICS = {
     "sell_volume": Text("sell volume", "매도량"),
     "buy_volume": Text("buy volume", "매수량"),
     "net_volume": Text("net buy volume", "순매수량"),
-    "total_volume": Text("total volume", "매매량"),
-    "sell_value": Text("sell value", "매도금액"),
-    "buy_value": Text("buy value", "매수금액"),
-    "net_value": Text("net buy value", "순매수금액"),
-    "total_value": Text("total value", "매매금액"),
-    "imbalance": Text("buy imbalance", "순매수 비율"),
-    "value_imbalance": Text("buy imbalance by value", "금액 순매수 비율"),
-    "sell_resting": Text("resting sell orders", "매도호가잔량"),
-    "buy_resting": Text("resting buy orders", "매수호가잔량"),
-    "net_resting": Text("net resting buy orders", "순매수호가잔량"),
-    "resting_imbalance": Text("resting order imbalance", "호가잔량 비율"),
+    "total_volume": Text("total volume", "거래량"),
+    "sell_value": Text("sell value", "매도대금"),
+    "buy_value": Text("buy value", "매수대금"),
+    "net_value": Text("net buy value", "순매수대금"),
+    "total_value": Text("total value", "거래대금"),
+    "imbalance": Text("buy imbalance", "매수 쏠림"),
+    "value_imbalance": Text("buy imbalance by value", "매수 쏠림(대금)"),
+    "sell_resting": Text("resting sell orders", "매도잔량"),
+    "buy_resting": Text("resting buy orders", "매수잔량"),
+    "net_resting": Text("net resting buy orders", "순매수잔량"),
+    "resting_imbalance": Text("resting order imbalance", "호가잔량 쏠림"),
 }
 _LEVELS = RESTING_METRICS | {"resting_imbalance"}
 
@@ -39,6 +40,19 @@ _LIMITS = {
     Operator.CROSSES_ABOVE: Text("crossing above {low}", "{low} 상향 돌파"),
     Operator.CROSSES_BELOW: Text("crossing below {low}", "{low} 하향 돌파"),
 }
+_NOT = Text("not {limit}", "{limit} 아님")
+_NOT_OUTSIDE = Text("not outside {low} to {high}", "{low} ~ {high} 밖 아님")
+_BACK = {
+    Operator.ABOVE: "≤",
+    Operator.AT_LEAST: "<",
+    Operator.BELOW: "≥",
+    Operator.AT_MOST: ">",
+    Operator.CROSSES_ABOVE: "≤",
+    Operator.CROSSES_BELOW: "≥",
+}
+"""How a value must stand to the reset for it to end what holds, or to make a crossing possible again."""
+_UNTIL = Text("until {sign} {reset}", "해제 {sign} {reset}")
+_AGAIN = Text("re-arms at {sign} {reset}", "{sign} {reset} 뒤 재알림")
 _UNITS = {"h": Text("{n} h", "{n}시간"), "m": Text("{n} min", "{n}분"), "s": Text("{n} s", "{n}초")}
 
 
@@ -67,11 +81,11 @@ def amount(name: str, number: Number, locale: Locale) -> str:
 
 
 def value(condition: Condition, number: Number | None, locale: Locale) -> str:
-    """Like `amount`, but exact where rounding would make it look equal to its threshold."""
+    """Like `amount`, but exact where rounding would make it look equal to its threshold or reset."""
     if number is None:
         return UNDEFINED.of(locale)
     text = amount(condition.metric, number, locale)
-    rivals = {amount(condition.metric, bound, locale) for bound in bounds(condition) if bound != number}
+    rivals = {amount(condition.metric, bound, locale) for bound in _rivals(condition) if bound != number}
     if text not in rivals:
         return text
     if condition.metric in RATIO_METRICS:
@@ -85,17 +99,58 @@ def bounds(condition: Condition) -> tuple[Number, ...]:
     return threshold if isinstance(threshold, tuple) else (threshold,)
 
 
-def limit(condition: Condition, locale: Locale) -> str:
-    """The threshold with its direction: `> 10만주`, `0주 상향 돌파`."""
+class Stated(NamedTuple):
+    """A condition as a rule states it: that it is so, or, under `none`, that it is not."""
+
+    condition: Condition
+    so: bool = True
+
+
+def limit(stated: Stated, locale: Locale) -> str:
+    """The threshold with its direction: `> 10만주`, `0주 상향 돌파`, `> +99% 아님`."""
+    condition = stated.condition
     texts = [amount(condition.metric, bound, locale) for bound in bounds(condition)]
+    low, high = texts[0], texts[-1]
+    if condition.operator is Operator.OUTSIDE and not stated.so:
+        return _NOT_OUTSIDE.of(locale).format(low=low, high=high)  # "not below … or above …" has two readings
     if condition.operator in _SIGNS:
-        return f"{_SIGNS[condition.operator]} {texts[0]}"
-    return _LIMITS[condition.operator].of(locale).format(low=texts[0], high=texts[-1])
+        plain = f"{_SIGNS[condition.operator]} {low}"
+    else:
+        plain = _LIMITS[condition.operator].of(locale).format(low=low, high=high)
+    return plain if stated.so else _NOT.of(locale).format(limit=plain)
 
 
-def limits(conditions: Iterable[Condition], joiner: str, locale: Locale) -> str:
-    """The thresholds of several conditions on one value, each once."""
-    return joiner.join(dict.fromkeys(limit(condition, locale) for condition in conditions))
+def limits(several: Sequence[Stated], joiner: str, locale: Locale) -> str:
+    """The thresholds of several conditions on one value, each once, with their resets: `> +50%, 해제 ≤ +30%`.
+
+    A reset that belongs to one of several, or to what is not so, stands in brackets with it.
+    """
+    alone = len(several) == 1 and several[0].so
+    return joiner.join(dict.fromkeys(_with_reset(each, locale, alone=alone) for each in several))
+
+
+def _with_reset(stated: Stated, locale: Locale, *, alone: bool) -> str:
+    reset = _reset(stated.condition, locale)
+    if not reset:
+        return limit(stated, locale)
+    if alone:
+        return f"{limit(stated, locale)}, {reset}"
+    bracket = Text(" ({reset})", "({reset})").of(locale).format(reset=reset)
+    whole = limit(Stated(stated.condition), locale) + bracket
+    return whole if stated.so else _NOT.of(locale).format(limit=whole)
+
+
+def _reset(condition: Condition, locale: Locale) -> str:
+    """Empty without one, or with one that changes nothing because it is the threshold."""
+    if condition.reset is None or condition.reset == condition.threshold:
+        return ""
+    form = _AGAIN if condition.operator.is_crossing else _UNTIL
+    reset = amount(condition.metric, condition.reset, locale)
+    return form.of(locale).format(sign=_BACK[condition.operator], reset=reset)
+
+
+def _rivals(condition: Condition) -> tuple[Number, ...]:
+    return bounds(condition) if condition.reset is None else (*bounds(condition), condition.reset)
 
 
 def _unit(name: str, locale: Locale) -> str:
