@@ -27,6 +27,8 @@ from engine.delivery import deliver, message, trial
 from engine.delivery.target import Target
 from engine.errors import ConfigurationError, PgmwatchError
 from engine.evaluation.engine import Engine
+from engine.evaluation.lifecycle import Phase
+from engine.evaluation.watch import Transition
 from engine.evaluator import Evaluator
 from engine.kis.feed import Feed
 from engine.kis.slots import spread
@@ -208,7 +210,7 @@ class _Daemon:
         self._clock = Clock()
         self._started = self._clock.now()
         self._store = Store(target.address for target in ready.targets)
-        self._engine = Engine(ready.plan.enabled_rules, self._configuration.hours())
+        self._engine = Engine(ready.plan.enabled_rules, self._configuration.hours(), _log_transition)
         self._evaluator = Evaluator(self._engine, self._clock, self._commit, ready.plan.symbols)
         self._feeds = self._make_feeds(feed_settings)
 
@@ -312,3 +314,11 @@ class _Daemon:
             ),
             "targets": [status.of_target(target) for target in self._store.status()],
         }
+
+
+def _log_transition(change: Transition) -> None:
+    """Pending comes and goes with every record: only the end of a firing is worth INFO; alerts have their own line."""
+    level = logging.INFO if change.before is Phase.FIRING else logging.DEBUG
+    if logger.isEnabledFor(level):
+        words = change.before, change.after, quoted(change.rule), quoted(change.symbol)
+        logger.log(level, "rule %s => %s rule=%s symbol=%s", *words)

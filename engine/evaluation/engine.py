@@ -16,7 +16,7 @@ from engine.evaluation.gate import Drop, latest_time, refusal
 from engine.evaluation.schedule import Schedule
 from engine.evaluation.series import NEVER, Arrival, Series, named
 from engine.evaluation.sums import Sum
-from engine.evaluation.watch import Snapshot, Watch
+from engine.evaluation.watch import Note, Snapshot, Watch
 from engine.kst import SECOND_NS, day_number, day_start
 from engine.record import Record
 from engine.rules.model import Rule
@@ -42,8 +42,10 @@ class Counters:
 class Engine:
     """Rules over a stream. Disabled rules are left out."""
 
-    def __init__(self, rules: Sequence[Rule], hours: Hours) -> None:
+    def __init__(self, rules: Sequence[Rule], hours: Hours, note: Note = lambda _: None) -> None:
+        """`note` hears of every change of phase, in the moment of the change; it must be quick."""
         self._hours = hours
+        self._note = note
         self._series: dict[str, Series] = {}
         self._watching: dict[str, list[Watch]] = {}
         self._sums: dict[tuple[str, ...], Sum] = {}
@@ -116,10 +118,10 @@ class Engine:
         members = [self._series.setdefault(symbol, Series(symbol)) for symbol in rule.symbols]
         if rule.aggregate is None:
             for member in members:
-                self._watch(Watch(rule, member.symbol, member, schedule), [member])
+                self._watch(Watch(rule, member.symbol, member, schedule, self._note), [member])
         else:
             total = self._sums.get(rule.symbols) or self._sums.setdefault(rule.symbols, Sum(members))
-            self._watch(Watch(rule, rule.aggregate, total, schedule), members)
+            self._watch(Watch(rule, rule.aggregate, total, schedule, self._note), members)
 
     def _watch(self, watch: Watch, members: Iterable[Series]) -> None:
         self._watches.append(watch)
@@ -178,7 +180,7 @@ class Engine:
         for total in self._sums.values():
             total.begin()
         for watch in self._watches:
-            watch.begin()
+            watch.begin(day_start(day))
 
     # Marks
 

@@ -1,14 +1,15 @@
 """One rule on one symbol: values, then conditions, then the life of its alert."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from engine.alert import Alert, State, Suppression
 from engine.evaluation import lifecycle
 from engine.evaluation.conditions import Truth, check_of, verdict_of
-from engine.evaluation.lifecycle import REST, Phase, Said, Tally
+from engine.evaluation.lifecycle import REST, Life, Phase, Said, Tally
 from engine.evaluation.metrics import Measure, is_level, measure
 from engine.evaluation.schedule import Schedule
 from engine.evaluation.series import NEVER, ZERO, Past, Series
@@ -39,6 +40,20 @@ class Snapshot:
     blind: bool
 
 
+class Transition(NamedTuple):
+    """One rule on one symbol went from one phase to another; what fires and ends at once does not."""
+
+    rule: str
+    symbol: str
+    at: int
+    """Nanoseconds since the epoch."""
+    before: Phase
+    after: Phase
+
+
+Note = Callable[[Transition], None]
+
+
 class Watch:
     """`evaluate` after each record of the symbol, `tick` at a whole second at or after `wake`."""
 
@@ -47,6 +62,7 @@ class Watch:
         "_crossings",
         "_keys",
         "_life",
+        "_note",
         "_readings",
         "_schedule",
         "_subject",
@@ -60,9 +76,10 @@ class Watch:
         "wake",
     )
 
-    def __init__(self, rule: Rule, symbol: str, subject: Series | Sum, schedule: Schedule) -> None:
+    def __init__(self, rule: Rule, symbol: str, subject: Series | Sum, schedule: Schedule, note: Note) -> None:
         self.rule = rule
         self.symbol = symbol
+        self._note = note
         self._subject = subject
         self._schedule = schedule
         conditions = tuple(rule.when.conditions())
@@ -72,20 +89,21 @@ class Watch:
         self._checks = tuple((self._keys.index(condition.key), check_of(condition)) for condition in conditions)
         self._crossings = tuple(at for at, condition in enumerate(conditions) if condition.operator.is_crossing)
         self._verdict_of = verdict_of(rule.when)
-        self.begin()
+        self._life = REST
+        self.begin(0)
 
     def __repr__(self) -> str:
         return f"<Watch {self.rule.name} {self.symbol} {self._life.phase} verdict={self._verdict} wake={self.wake}>"
 
-    def begin(self) -> None:
+    def begin(self, now: int) -> None:
         """A new date: everything is empty, the counts too."""
         self._tally = Tally()
-        self.drop()
+        self.drop(now)
         self.wake = NEVER
 
-    def drop(self) -> None:
+    def drop(self, now: int) -> None:
         """Asleep: state and memories go, the counts stay."""
-        self._life = REST
+        self._become(REST, now)
         self._values: Sequence[Number | None] = (None,) * len(self._keys)
         self._truths: Sequence[Truth] = (None,) * len(self._checks)
         self._verdict: Truth = None
@@ -98,14 +116,19 @@ class Watch:
 
     def interrupt(self, t: int) -> None:
         """A blindness ended: what was pending starts anew, at the next evaluation."""
-        self._life = lifecycle.interrupted(self._life)
+        self._become(lifecycle.interrupted(self._life), t)
         self.wake = min(self.wake, t)
+
+    def _become(self, life: Life, now: int) -> None:
+        before, self._life = self._life.phase, life
+        if life.phase is not before:
+            self._note(Transition(self.rule.name, self.symbol, now, before, life.phase))
 
     def tick(self, now: int) -> Alert | None:
         """A whole second. What is blind, or has no record yet, is woken by what ends that."""
         self._rouse(now)
         if self._schedule.asleep:
-            self.drop()
+            self.drop(now)
         if self._schedule.asleep or self._subject.blind or self._subject.latest is None:
             self.wake = self._schedule.until
             return None
@@ -148,7 +171,8 @@ class Watch:
             return self._live_as_event(now)
         if self._verdict is not True and self._life is REST:
             return None  # the most frequent row of the table by far
-        self._life, self._tally, said = lifecycle.step(self.rule, self._life, self._tally, self._verdict, now)
+        life, self._tally, said = lifecycle.step(self.rule, self._life, self._tally, self._verdict, now)
+        self._become(life, now)
         self.wake = min(self.wake, lifecycle.due(self.rule, self._life, self._tally, self._verdict, now))
         return said
 
@@ -158,7 +182,7 @@ class Watch:
         self.wake = now  # at the next tick the crossing is over
         if self._verdict is not True:
             return None
-        self._life, self._tally, said = lifecycle.fire_once(self.rule, self._tally, now)
+        _, self._tally, said = lifecycle.fire_once(self.rule, self._tally, now)  # nothing stays firing
         return said
 
     def _alert(self, said: Said, now: int, place: int | None, record_time: str) -> Alert:
