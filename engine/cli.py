@@ -90,18 +90,18 @@ def commands(context: click.Context, path: Path) -> None:
 @click.pass_obj
 def run(path: Path, notify: tuple[str, ...]) -> int:
     """The daemon, in the foreground. SIGTERM and SIGINT (Ctrl-C) end it cleanly within 10 s."""
-    from engine import daemon, log
+    from engine import daemon, log, ready
     from engine.ops.state_folder import StateFolderError
 
     try:
-        ready = daemon.prepare(path, os.environ, notify)
+        prepared = ready.prepare(path, os.environ, notify)
     except ConfigurationError as error:
         _say_problems(error.problems, path)
         return BAD_CONFIGURATION
-    settings = ready.plan.configuration.settings
+    settings = prepared.plan.configuration.settings
     log.set_up(settings.log.level, settings.log.format)
     try:
-        return daemon.run(ready)
+        return daemon.run(prepared)
     except StateFolderError as error:
         _complain(error.text(settings.locale))
         return BAD_CONFIGURATION
@@ -112,17 +112,17 @@ def run(path: Path, notify: tuple[str, ...]) -> int:
 @click.pass_obj
 def check(path: Path, as_json: bool) -> int:
     """Config and rules: every error at once; then what would be watched."""
-    from engine import daemon
+    from engine import ready
     from engine.ops import overview
 
     try:
-        ready = daemon.prepare(path, os.environ, ())
+        prepared = ready.prepare(path, os.environ, ())
     except ConfigurationError as error:
         _say_problems(error.problems, path, as_json=as_json)
         unsafe = any(problem.code in ("others-can-read", "no-file", "unreadable") for problem in error.problems)
         return BAD_CONFIGURATION if unsafe else NO
-    found = overview.of_plan(ready.plan, [target.address.name for target in ready.targets], ready.withheld)
-    _say(overview.plan_lines(found, ready.plan.configuration.settings.locale), found, as_json=as_json)
+    found = overview.of_plan(prepared.plan, [target.address.name for target in prepared.targets], prepared.withheld)
+    _say(overview.plan_lines(found, prepared.plan.configuration.settings.locale), found, as_json=as_json)
     return FINE
 
 
@@ -165,10 +165,10 @@ def notify() -> None:
 @click.pass_obj
 def notify_test(path: Path, name: str) -> int:
     """Send a real message through a notifier: the result for each of its targets."""
-    from engine import daemon
+    from engine import ready
 
     try:
-        results = daemon.try_notifier(path, os.environ, name)
+        results = ready.try_notifier(path, os.environ, name)
     except ConfigurationError as error:
         _say_problems(error.problems, path)
         return BAD_CONFIGURATION

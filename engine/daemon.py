@@ -7,25 +7,21 @@ evaluated, the workers settle what is in flight. All of it within 10 s.
 import logging
 import math
 import signal
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import trio
 from pydantic import SecretStr
 
-from engine import __version__, kst, plan, status
+from engine import __version__, kst, status
 from engine.alert import Alert
 from engine.clock import Clock
-from engine.config import load as config_load
 from engine.config.load import Configuration
 from engine.config.model import Account, Settings, Source
 from engine.config.model import Feed as FeedSettings
-from engine.delivery import deliver, message, trial
-from engine.delivery.target import Target
-from engine.errors import ConfigurationError, PgmwatchError
+from engine.delivery import deliver, message
+from engine.errors import PgmwatchError
 from engine.evaluation.engine import Engine
 from engine.evaluation.lifecycle import Phase
 from engine.evaluation.watch import Transition
@@ -35,8 +31,7 @@ from engine.kis.slots import spread
 from engine.locale import Locale
 from engine.names import NAMES
 from engine.ops import control, state_folder
-from engine.plan import Plan
-from engine.problems import Problem, nearest
+from engine.ready import Ready
 from engine.simulator import server as simulator
 from engine.store import Store
 from engine.stream import Start
@@ -52,32 +47,6 @@ _LEAST_DRAIN_S = 0.5
 """What delivery gets even where the broker took all the time to say goodbye."""
 
 _SIMULATED_ACCOUNT = Account(name="simulator", app_key=SecretStr("SIMULATED-KEY"), app_secret=SecretStr("SIMULATED"))
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A plan whose targets have been opened. Nothing has been started or sent yet."""
-
-    plan: Plan
-    targets: tuple[Target, ...]
-    withheld: tuple[str, ...]
-    """Names of targets that get nothing, because the market is simulated and they are not on this machine."""
-
-
-def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> Ready:
-    """Read everything and open the targets. Raises ConfigurationError with all that is wrong.
-
-    `notify` names notifiers that get messages also from a simulated market.
-    """
-    found = plan.make(path, environ)
-    configuration = found.configuration
-    problems = [_not_there(configuration, name) for name in notify if name not in found.notifiers]
-    simulated = configuration.settings.feed.source is not Source.KIS
-    built = deliver.build_targets(found.notifiers, loopback_only=simulated, unrestricted=notify)
-    problems += _refused(configuration, built)
-    if problems:
-        raise ConfigurationError(problems)
-    return Ready(found, built.targets, built.withheld)
 
 
 def run(ready: Ready) -> int:
@@ -103,31 +72,6 @@ def _in_trio(main: Callable[[], Awaitable[int]]) -> int:
         if isinstance(cause, PgmwatchError):
             raise cause from None
         raise
-
-
-def try_notifier(path: Path, environ: Mapping[str, str], name: str) -> list[trial.Result]:
-    """Send a real message through one notifier: → what came of it at each target. Raises ConfigurationError."""
-    configuration = config_load.load(path, environ, accounts=False)
-    if name not in configuration.settings.notifiers:
-        raise ConfigurationError([_not_there(configuration, name)])
-    built = deliver.build_targets(configuration.notifiers([name]))
-    if problems := _refused(configuration, built):
-        raise ConfigurationError(problems)
-    return trio.run(trial.send, built.targets, configuration.settings.locale)
-
-
-def _not_there(configuration: Configuration, name: str) -> Problem:
-    if name in configuration.settings.notifiers:
-        return configuration.document.problem((), "notifier-not-used", found=name)
-    meant = nearest(name, configuration.settings.notifiers)
-    return configuration.document.problem((), "unknown-notifier", found=name, nearest=meant)
-
-
-def _refused(configuration: Configuration, built: deliver.Targets) -> list[Problem]:
-    return [
-        configuration.document.problem(("notifiers", name, "urls", index), "not-a-notifier-url")
-        for name, index in built.refused
-    ]
 
 
 async def _simulate(start: Any) -> int:

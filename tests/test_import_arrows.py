@@ -32,12 +32,13 @@ ROOMS: dict[str, set[str]] = {
     # what joins them
     "plan": {"config", "names", "rules", "toml"},
     "evaluator": {"clock", "evaluation"},
+    "ready": {"config", "delivery", "plan"},
     "status": {"evaluation", "kis", "store"},
     "daemon": {
-        "clock", "config", "delivery", "evaluation", "evaluator", "kis", "log", "names", "ops", "plan", "simulator",
-        "status", "store",
+        "clock", "config", "delivery", "evaluation", "evaluator", "kis", "names", "ops", "ready", "simulator", "status",
+        "store",
     },
-    "cli": {"config", "daemon", "log", "ops"},
+    "cli": {"config", "daemon", "log", "ops", "ready"},
     "__main__": {"cli"},
 }  # fmt: skip
 """Room → the rooms that it may import, besides the shared ones and itself."""
