@@ -1,13 +1,14 @@
 """The reference pages name everything that a user can write."""
 
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import click
 import pytest
 from pydantic import BaseModel
 
-from engine import toml
+from engine import plan, toml
 from engine.cli import commands
 from engine.config import model
 from engine.errors import ConfigurationError
@@ -97,3 +98,29 @@ def test_both_readmes_have_the_same_blocks_of_commands(name: str) -> None:
         return [block.split("\n", 1)[1] for block in page.split("```")[1::2] if block.startswith(("sh", "toml"))]
 
     assert blocks((REPOSITORY / name).read_text()) == blocks((REPOSITORY / READMES[0]).read_text())
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_examples_of_the_readme_work(name: str, tmp_path: Path) -> None:
+    examples = [dedent(block.partition("toml\n")[2]) for block in (REPOSITORY / name).read_text().split("```")[1::2]]
+    config, rule = (example for example in examples if example)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "readme.toml").write_text(rule)
+    (tmp_path / "config.toml").write_text(config)
+    secrets = {"KIS_APP_KEY": "TEST-KEY", "KIS_APP_SECRET": "TEST-SECRET", "SLACK_TOKENS": "TEST/TEST/TEST"}
+    found = plan.make(tmp_path / "config.toml", secrets)
+    assert (found.symbols, found.doubts) == (("005930", "000660", "042700"), [])
+    assert set(found.notifiers) == {"terminal", "desk"}
+
+
+def test_the_example_of_the_rules_page_works(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    page = (REPOSITORY / "docs" / "rules.md").read_text()
+    (tmp_path / "rules" / "page.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    (tmp_path / "config.toml").write_text("")
+    assert [rule.is_event for rule in plan.make(tmp_path / "config.toml", {}).rules] == [False, True]
+
+
+def test_the_shipped_rules_are_beyond_doubt() -> None:
+    found = plan.make(REPOSITORY / "config.toml", {})
+    assert (len(found.rules), found.doubts) == (4, [])
