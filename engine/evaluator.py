@@ -70,6 +70,7 @@ class Evaluator:
                 self._came = trio.Event()
                 with trio.move_on_after(self._until_next_tick_s()):
                     await self._came.wait()
+            self._follow_the_wall()
             self._note_absence(self._clock.now())
             self._step()
             await trio.lowlevel.checkpoint()
@@ -93,12 +94,21 @@ class Evaluator:
         self._note_lag(0 if event is None else now - event.t)
         self._note_drops()
 
+    def _follow_the_wall(self) -> None:
+        """A machine that slept, or a clock that was set forward: no less a gap."""
+        if skipped := self._clock.catch_up():
+            log.warning("clock set forward seconds=%.1f", skipped / SECOND_NS)
+            self._insert_gap(self._here, self._clock.now())
+
     def _note_absence(self, now: int) -> None:
         """Before anything that came after it: a gap, from the last moment this task was there until now."""
-        since, self._here = self._here, max(self._here, now)
-        if now - since <= _AWAY_NS:
-            return
-        log.warning("evaluation away seconds=%.1f", (now - since) / SECOND_NS)
+        if now - self._here > _AWAY_NS:
+            log.warning("evaluation away seconds=%.1f", (now - self._here) / SECOND_NS)
+            self._insert_gap(self._here, now)
+        self._here = max(self._here, now)
+
+    def _insert_gap(self, since: int, now: int) -> None:
+        self._here = now
         self._inbox += (Down(since, ("*",)), Up(now, ("*",)))
         if self._lost:  # what was lost before is not back because we are
             self._inbox.append(Down(now, tuple(self._lost)))

@@ -22,7 +22,8 @@ class Redactor:
         """`instead_of` names a place that holds one secret at a time, such as an account's approval key."""
         if len(secret) < _MIN_SECRET:
             return
-        forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+        forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
+        forms |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
         forms |= {form for shift in range(3) for form in _base64_forms(secret.encode(), shift)}
         self._secrets[instead_of or secret] = forms
         self._forms = sorted(set().union(*self._secrets.values()), key=len, reverse=True)

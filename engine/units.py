@@ -59,7 +59,7 @@ def amount_text(number: float, locale: Locale) -> str:
         return f"{sign}{size:,.0f}" if float(size).is_integer() else f"{sign}{size:,.2f}"
     if locale is Locale.EN:
         for unit, scale in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
-            if size >= scale:
+            if round(size / scale, 2) >= 1:  # 999,999,999 is 1B, and not 1,000M
                 return f"{sign}{size / scale:,.2f}".rstrip("0").rstrip(".") + unit
     return sign + _korean(int(size))
 

@@ -191,3 +191,36 @@ async def test_what_was_lost_before_an_absence_is_lost_after_it(nursery: trio.Nu
     house.evaluator.drain()
     house.engine.advance(house.clock.now())
     assert house.engine.state()[0].blind
+
+
+async def test_a_clock_that_fell_behind_catches_up_as_a_gap(
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a machine had slept for a minute, every record looked like one from the future, and was dropped."""
+    house = House(nursery, HELD)
+    monkeypatch.setattr("time.time_ns", house.clock.now)
+    house.evaluator.put(Up(house.clock.now(), ("005930",)))
+    await trio.sleep(10)
+    assert "set forward" not in caplog.text
+    before = house.clock.now()
+    monkeypatch.setattr("time.time_ns", lambda: before + 70 * SECOND_NS)
+    await trio.sleep(1.5)
+    assert house.clock.now() - before >= 70 * SECOND_NS
+    assert caplog.text.count("clock set forward seconds=") == 1
+    house.evaluator.put(frame(house.clock.now(), 1))
+    await trio.sleep(0.1)
+    assert house.engine.counters.records == 1
+
+
+async def test_what_was_never_up_is_not_up_after_an_absence(nursery: trio.Nursery) -> None:
+    clock = Clock()
+    engine = Engine([WINDOWED], Hours(0, DAY_NS))
+    evaluator = Evaluator(engine, clock, lambda _: None, ["005930"])
+    evaluator.put(Start(clock.now()))
+    evaluator.put(frame(clock.now(), 1))  # it came without an answer to our request
+    clock._wall_ns += 10 * SECOND_NS
+    evaluator.put(frame(clock.now(), 2)._replace(records=()))
+    evaluator.drain()
+    clock._wall_ns += 200 * SECOND_NS
+    engine.advance(clock.now())
+    assert engine.state()[0].blind

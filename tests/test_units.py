@@ -61,6 +61,7 @@ def test_what_is_no_amount(text: str) -> None:
         (1_234_567_890, "12억 3,456만", "1.23B"),
         (-2_500_000_000_000, "-2조 5,000억", "-2.5T"),
         (100_000_000, "1억", "100M"),
+        (999_999_999, "9억 9,999만", "1B"),
     ],
 )
 def test_amounts_as_a_trader_reads_them(number: float, korean: str, english: str) -> None:

@@ -57,12 +57,7 @@ class Configuration:
     @property
     def usual_session_ns(self) -> tuple[int, int]:
         """Open and close of a day on which nothing is special, in nanoseconds from KST midnight."""
-        written = self.settings.session
-        open_ns, close_ns = self.settings.feed.market.hours_ns
-        return (
-            open_ns if written.open is None else written.open,
-            close_ns if written.close is None else written.close,
-        )
+        return _usual_session_ns(self.settings)
 
     def hours(self) -> session.Hours:
         """Trading hours. A simulated session is open around the clock."""
@@ -159,13 +154,19 @@ def _resolve_what_is_used(
     return resolved | aside, problems
 
 
+def _usual_session_ns(settings: Settings) -> tuple[int, int]:
+    written = settings.session
+    open_ns, close_ns = settings.feed.market.hours_ns
+    return open_ns if written.open is None else written.open, close_ns if written.close is None else written.close
+
+
 def _check(settings: Settings, document: Document) -> Iterator[Problem]:
     """What a single key cannot know: whether names exist, addresses are safe, parts fit together."""
     yield from _check_names(settings, document)
     yield from _check_feed(settings, document)
     yield from _check_addresses(settings, document)
-    open_ns, close_ns = settings.feed.market.hours_ns
-    if (settings.session.open or open_ns) >= (settings.session.close or close_ns):
+    open_ns, close_ns = _usual_session_ns(settings)
+    if open_ns >= close_ns:
         yield document.problem(("session", "open"), "open-after-close")
     for location, value in (
         (("feed", "replay", "files"), settings.feed.replay.files),
@@ -221,7 +222,7 @@ def _check_addresses(settings: Settings, document: Document) -> Iterator[Problem
         ("websocket_url", ("ws", "wss"), REAL_WEBSOCKET_HOST),
     ):
         url = _split(getattr(feed, key))
-        if url is None:
+        if url is None or not _is_plain(url):
             yield document.problem(("feed", key), "not-a-url")
         elif _is_mock(url):
             yield document.problem(("feed", key), "mock-host")
@@ -244,6 +245,12 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if parts.hostname else None
+
+
+def _is_plain(url: SplitResult) -> bool:
+    """ASCII, with a host whose labels DNS can carry."""
+    labels = (url.hostname or "").rstrip(".").split(".")
+    return url.geturl().isascii() and (":" in labels[0] or all(0 < len(label) < 64 for label in labels))
 
 
 def _is_mock(url: SplitResult) -> bool:

@@ -44,8 +44,8 @@ _GROUP = Text("group {name}", "{name} 그룹")
 _SUM = Text("{name}, sum of {n} stocks", "{name} {n}종목 합계")
 _MORE_CONDITIONS = Text("and {n} more conditions", "조건 {n}개 더")
 _HEADS = {
-    Logic.ALL: Text("all of:", "모두 충족:"),
-    Logic.ANY: Text("at least one of:", "하나 이상 충족:"),
+    Logic.ALL: Text("all of:", "다음 모두:"),
+    Logic.ANY: Text("at least one of:", "다음 중 하나 이상:"),
 }
 _JOINERS = {
     Logic.ALL: Text(" and ", " 그리고 "),

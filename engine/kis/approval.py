@@ -121,18 +121,19 @@ def _json_object(reply: bytes) -> dict[str, Any]:
 def _key(status: int, reply: dict[str, Any]) -> SecretStr:
     code = reply.get("error_code")
     if isinstance(code, str) and _CODE.fullmatch(code):
-        _refuse(code, reply.get("error_description"))
+        _refuse(status, code, reply.get("error_description"))
     key = reply.get("approval_key")
     if status != 200 or not isinstance(key, str) or not key:  # 36 characters or 286, as the page one reads
         raise BadReplyError(f"HTTP {status} without an approval key")
     return SecretStr(key)
 
 
-def _refuse(code: str, description: object) -> None:
+def _refuse(status: int, code: str, description: object) -> None:
+    """An unknown code with a refusal's status is a refusal: asking again every few seconds gets app keys locked."""
     words = clean(description[:_MAX_WORDS]) if isinstance(description, str) else ""
     text = f"{code} {words}".strip()
-    if code in _REFUSED:
-        raise CredentialsRefusedError(text, code)
     if code in _TOO_OFTEN:
         raise AskedTooOftenError(text, code)
+    if code in _REFUSED or status in (401, 403):
+        raise CredentialsRefusedError(text, code)
     raise BadReplyError(text, code)

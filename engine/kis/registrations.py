@@ -64,6 +64,11 @@ class Registrations:
         self._overlap = 1
         self._ambiguous = False
         self._full = False
+        self._leaving = False
+
+    def leave(self) -> None:
+        """From now on an unsubscription is what we asked for."""
+        self._leaving = True
 
     def __repr__(self) -> str:
         return f"<Registrations up={len(self.up)} of={len(self._entries)} overlap={self._overlap}>"
@@ -125,7 +130,10 @@ class Registrations:
         if kind is AckKind.SUBSCRIBED and entry.standing is not Standing.ENDED:
             entry.standing = Standing.UP
         elif kind is AckKind.UNSUBSCRIBED:
-            entry.standing = Standing.ENDED
+            if self._leaving:
+                entry.standing = Standing.ENDED
+            elif entry.standing is Standing.UP:
+                self._later(entry, now)  # the broker did that by itself: without asking again it would stay silent
         elif not self._open(entry):
             return  # a second opinion on what is decided
         elif kind is AckKind.REJECTED_SYMBOL:

@@ -165,6 +165,7 @@ class Session:
 
     async def _say_farewell(self) -> None:
         """Unsubscribe. Else the broker may hold the slot for minutes, and the next start finds it in use."""
+        self.registrations.leave()
         with trio.move_on_after(FAREWELL_S):
             for symbol in self.registrations.registered:
                 await self._send(symbol, self._protocol.unsubscribe(symbol))
@@ -185,6 +186,8 @@ class Session:
             len(having(Standing.WAITING)) + len(having(Standing.ASKED)),
             seconds,
         )
+        if left_out := having(Standing.LEFT_OUT):
+            log.warning("feed left out account=%s symbols=%s", self._name, ",".join(left_out))
 
     # -- reading
 
@@ -236,8 +239,15 @@ class Session:
 
     def _is_up(self, symbol: str, t: int) -> None:
         self._up[symbol] = None
+        self._tally.rejected.pop(symbol, None)
         self._put(Up(t, (symbol,)))
         self._changed.set()
+
+    def _is_down(self, symbol: str, t: int) -> None:
+        """Unsubscribed without our asking; it is asked for again."""
+        del self._up[symbol]
+        self._put(Down(t, (symbol,)))
+        log.warning("feed unsubscribed by the broker account=%s symbol=%s", self._name, symbol)
 
     def _ack(self, ack: Ack, t: int) -> None:
         if ack.kind is AckKind.IN_USE:
@@ -252,6 +262,8 @@ class Session:
             self._tally.unknown += 1
         if change.symbol is not None and change.standing is Standing.UP:
             self._is_up(change.symbol, t)
+        elif ack.kind is AckKind.UNSUBSCRIBED and change.symbol in self._up and change.standing is not Standing.ENDED:
+            self._is_down(change.symbol, t)
         elif ack.kind not in (AckKind.SUBSCRIBED, AckKind.UNSUBSCRIBED):
             self._report(ack, change)
         self._changed.set()
@@ -261,12 +273,13 @@ class Session:
     def _report(self, ack: Ack, change: Change) -> None:
         if ack.kind is AckKind.REJECTED_SYMBOL and change.symbol and change.standing is Standing.REJECTED:
             self._tally.rejected[change.symbol] = ack.code
-        if not self._first_time("ack", ack.code, "" if ack.kind is AckKind.OVER_LIMIT else change.symbol or ""):
+        own = change.symbol in self._symbols  # bounded by itself: a rejection is told however much else went wrong
+        if not self._first_time(
+            "ack", ack.code, "" if ack.kind is AckKind.OVER_LIMIT else change.symbol or "", always=own
+        ):
             return
         level, detail = logging.WARNING, ""
-        if ack.kind is AckKind.OVER_LIMIT:
-            detail = " left_out=" + ",".join(self.registrations.having(Standing.LEFT_OUT))
-        elif ack.kind is AckKind.MALFORMED_REQUEST:  # our defect
+        if ack.kind is AckKind.MALFORMED_REQUEST:  # our defect
             level, detail = logging.ERROR, " request=" + self._requests.get(change.symbol or "", "unknown")
         log.log(
             level,
@@ -303,9 +316,9 @@ class Session:
         if self._first_time("other", event.tr_id):
             log.warning("feed other account=%s tr_id=%s", self._name, event.tr_id)
 
-    def _first_time(self, *what: str) -> bool:
+    def _first_time(self, *what: str, always: bool = False) -> bool:
         """Once a session for the same thing, and not without end for ever new things: the rest is counted."""
-        if what in self._said or len(self._said) >= _MAX_ONCE:
+        if what in self._said or (len(self._said) >= _MAX_ONCE and not always):
             return False
         self._said.add(what)
         return True

@@ -194,6 +194,8 @@ async def _tcp(url: str) -> AsyncIterator[trio.abc.Stream]:
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     try:
         stream = await trio.open_tcp_stream(host, port)
+    except UnicodeError as error:  # a name that no DNS can carry
+        raise LostError(f"no such host: {clean(host)}") from error
     except OSError as error:
         raise LostError(f"no connection to {host}:{port} ({_os_reason(error)})") from error
     try:

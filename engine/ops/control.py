@@ -16,7 +16,7 @@ from typing import Any
 import trio
 
 from engine.errors import PgmwatchError
-from engine.ops.state_folder import TOO_LONG, StateFolderError
+from engine.ops.state_folder import TOO_LONG, StateFolderError, cannot_be_used
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +42,13 @@ async def serve(
 ) -> None:
     """Answer commands until cancelled. The caller holds the folder, so a socket found there is a dead daemon's."""
     path = folder / NAME
-    path.unlink(missing_ok=True)
     address = _short(path)
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        await listening.bind(address)
+        try:
+            path.unlink(missing_ok=True)
+            await listening.bind(address)
+        except OSError as error:
+            raise cannot_be_used(path, error) from error
         try:
             path.chmod(0o600)  # nobody gets here before: the folder is 0700
             listening.listen(16)
@@ -105,7 +108,9 @@ async def ask(folder: Path, command: str, **options: Any) -> Any:
             async with await trio.open_unix_socket(_short(path)) as stream:
                 await stream.send_all(json.dumps({"command": command, **options}).encode() + b"\n")
                 reply = json.loads(await _line(stream, _MAX_ANSWER_BYTES))
-    except (OSError, trio.TooSlowError, trio.BrokenResourceError, ValueError) as error:
+    except trio.TooSlowError as error:
+        raise PgmwatchError(f"{path}: a daemon is there, but does not answer") from error
+    except (OSError, trio.BrokenResourceError, ValueError) as error:
         raise NoDaemonError(str(path)) from error
     if "error" in reply:
         raise PgmwatchError(reply["error"])

@@ -29,6 +29,11 @@ TOO_LONG = Text(
 )
 
 
+def cannot_be_used(path: Path, error: OSError) -> StateFolderError:
+    reason = error.strerror or type(error).__name__
+    return StateFolderError(path, Text(f"cannot be used: {reason}", f"쓸 수 없습니다: {reason}"))
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Make the folder (0700) if need be and hold it. The kernel lets go of the lock however the process ends.
@@ -40,8 +45,7 @@ def held(folder: Path) -> Iterator[None]:
         folder.chmod(0o700)
         descriptor = os.open(folder / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise StateFolderError(folder, Text(f"cannot be used: {reason}", f"쓸 수 없습니다: {reason}")) from error
+        raise cannot_be_used(folder, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

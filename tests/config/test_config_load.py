@@ -129,6 +129,7 @@ def test_hours(tmp_path: Path) -> None:
     special = live + '[calendar]\nhours = { "2026-11-19" = "10:00~16:30" }\n[session]\nopen = "08:50"\n'
     assert hours(special, exam) == (10 * 60, 16 * 60 + 30)
     assert hours(special, usual) == (8 * 60 + 50, 15 * 60 + 30)
+    assert hours(live + "[session]\nopen = '00:00'\nclose = '08:00'\n", usual) == (0, 8 * 60)
     assert hours("", usual) == (0, DAY_NS // (60 * SECOND_NS))  # the simulator's session is open around the clock
 
 
@@ -157,6 +158,9 @@ BAD = [
     ("[feed]\nwebsocket_url = 'ws://ops.koreainvestment.com:31000'", 2, "mock-host", "feed.websocket_url"),
     ("[feed]\nwebsocket_url = 'ops.koreainvestment.com'", 2, "not-a-url", "feed.websocket_url"),
     ("[feed]\nwebsocket_url = 'ws://127.0.0.1:x'", 2, "not-a-url", "feed.websocket_url"),
+    ("[feed]\nwebsocket_url = 'ws://a..b:21000'\nallow_other_host = true", 2, "not-a-url", "feed.websocket_url"),
+    ("[feed]\nwebsocket_url = 'ws://127.0.0.1:1/한'", 2, "not-a-url", "feed.websocket_url"),
+    ("[session]\nopen = '00:00'\nclose = '00:00'", 2, "open-after-close", "session.open"),
     ("[session]\nopen = '9:00'", 2, "not-a-time", "session.open"),
     ("[session]\nopen = '16:00'", 2, "open-after-close", "session.open"),
     ("[calendar]\nclosed = ['2026-13-01']", 2, "not-a-date", "calendar.closed[1]"),

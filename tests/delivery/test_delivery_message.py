@@ -320,7 +320,7 @@ def test_conditions_on_one_value_share_a_line() -> None:
         over("net_volume", 100_000, "5m"), over("net_volume", -100_000, "5m", Operator.BELOW), logic=Logic.ANY
     )
     body = compose(an_alert(values=(("net_volume[5m]", -123_456),)), rule, "", KO)[1]
-    assert body.split("\n")[:2] == ["하나 이상 충족:", "· 5분 순매수량 -12만 3,456주 (기준 > 10만주 또는 < -10만주)"]
+    assert body.split("\n")[:2] == ["다음 중 하나 이상:", "· 5분 순매수량 -12만 3,456주 (기준 > 10만주 또는 < -10만주)"]
 
 
 def test_nested_groups_stay_readable_and_the_title_tells_the_one_that_was_met() -> None:
@@ -344,9 +344,9 @@ def test_nested_groups_stay_readable_and_the_title_tells_the_one_that_was_met() 
     title, body = compose(an_alert(values=values, record_time=None), rule, "삼성전자", KO)
     assert title == "⚠️ 삼성전자(005930) 1시간 30분 순매수대금 123억 4,567만원"
     assert body.split("\n")[:7] == [
-        "하나 이상 충족:",
+        "다음 중 하나 이상:",
         "· 5분 순매수량 5주 (기준 > 100만주)",
-        "· 모두 충족:",
+        "· 다음 모두:",
         "· · 1시간 30분 순매수대금 123억 4,567만원 (기준 -50억원 미만 또는 50억원 초과)",
         "· · 5분 매도잔량 변화 값 없음 (기준 ≥ 100주 아님)",
         "· · 현재 매수잔량 3주 (기준 > 5주 아님)",

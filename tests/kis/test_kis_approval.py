@@ -104,7 +104,6 @@ async def test_the_length_of_a_key_is_not_ours_to_judge(length: int) -> None:
         ("EGW00105", CredentialsRefusedError),
         ("EGW00133", AskedTooOftenError),
         ("EGW00201", AskedTooOftenError),
-        ("EGW99999", BadReplyError),
     ],
 )
 @pytest.mark.parametrize("status", ["403 Forbidden", "200 OK", "500 Internal Server Error"])
@@ -114,6 +113,20 @@ async def test_the_brokers_code_decides(code: str, kind: type[ApprovalError], st
     assert type(error) is kind
     assert error.code == code
     assert str(error) == f"{code} 유효하지 않은 AppKey입니다. [2J"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("401 Unauthorized", CredentialsRefusedError),
+        ("403 Forbidden", CredentialsRefusedError),
+        ("500 Internal Server Error", BadReplyError),
+        ("200 OK", BadReplyError),
+    ],
+)
+async def test_an_unknown_code_is_a_refusal_where_the_status_says_so(status: str, kind: type[ApprovalError]) -> None:
+    error = await refused(replying(http('{"error_code": "EGW00101"}', status)))
+    assert (type(error), error.code) == (kind, "EGW00101")
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,42 @@ async def test_a_failure_of_the_server_is_asked_again_later_in_the_same_session(
     assert 29 < broker.times[2] - broker.times[0] < 31
 
 
+async def test_unsubscribed_by_the_broker_a_symbol_is_lost_and_asked_for_again(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stayed silent for the rest of the session, and the rules took that for a stock that does not trade."""
+    broker = Broker(after=chatter)
+    async with desk(broker, [A, B]) as made:
+        await made.up()
+        await broker.say(answer("OPSP0001", A))
+        await made.until(lambda: made.feed.status().subscribed == (B,))
+        assert made.marks == [(Up, (A,)), (Up, (B,)), (Down, (A,))]
+        await made.until(lambda: len(made.feed.status().subscribed) == 2)
+        assert made.marks[-1] == (Up, (A,))
+    assert broker.asked() == [A, B, A]
+    assert len(lines(caplog, "feed unsubscribed by the broker account=main symbol=005930")) == 1
+
+
+async def test_rejected_and_then_subscribed_is_subscribed(autojump_clock: MockClock) -> None:
+    async with desk(Broker(answers=failing({A: "OPSP8993"}), after=chatter), [A, B]) as made:
+        await made.up()
+        assert made.feed.status().rejected == ((A, "OPSP8993"),)
+        await made.broker.say(answer("OPSP0000", A))
+        await made.until(lambda: len(made.feed.status().subscribed) == 2)
+        assert made.feed.status().rejected == ()
+
+
+async def test_a_flood_of_foreign_frames_does_not_hide_a_rejection(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk(Broker(after=chatter), [A, B]) as made:
+        await made.up()
+        await made.broker.say(*(f"0|H0ST{number:04d}|001|x" for number in range(300)))
+        await made.broker.say(answer("OPSP8993", B))
+        await trio.sleep(1)
+    assert len(lines(caplog, 'feed answer account=main kind="rejected symbol"')) == 1
+
+
 async def test_over_the_limit_adding_stops(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     broker = Broker(answers=failing({B: "OPSP0008", C: "OPSP0008"}), after=chatter)
     async with desk(broker, [A, B, C]) as made:
@@ -300,6 +336,7 @@ async def test_over_the_limit_adding_stops(autojump_clock: MockClock, caplog: py
         await trio.sleep(1800)
     assert C not in broker.asked() or broker.asked().count(C) == 1
     assert len(lines(caplog, 'feed answer account=main kind="over the limit"')) == 1
+    assert len(lines(caplog, f"feed left out account=main symbols={B},{C}")) == 1
 
 
 async def test_a_request_that_the_broker_cannot_read_is_shown_without_the_key(

@@ -137,6 +137,7 @@ def test_unsubscribing_empties_what_is_registered_and_late_data_does_not_fill_it
     registrations = opened(SYMBOLS[:3])
     asked(registrations)
     assert registrations.registered == tuple(SYMBOLS[:3])  # the unanswered ones may be registered as well
+    registrations.leave()
     for symbol in SYMBOLS[:3]:
         registrations.answered(ack(AckKind.UNSUBSCRIBED, symbol), 0)
     assert not registrations.heard(SYMBOLS[0])
