@@ -161,7 +161,7 @@ class Market:
 
     def __init__(self, symbols: Iterable[str], *, rate: float, seed: int, now: int) -> None:
         # The seed is no secret: repeatability is the point.
-        self._random = Random(seed)  # noqa: S311
+        self._random = Random(seed)  # noqa: S311  a made-up market keeps no secret
         self._rate = rate
         self._largest = int(min(LARGEST_MOMENT, max(1.0, rate / 2)))
         self._next = now
