@@ -1,5 +1,7 @@
 """The task between feeds and notifiers, in virtual time."""
 
+from collections.abc import Sequence
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -39,8 +41,8 @@ class House:
         self.evaluator.put(Start(self.clock.now()))
         nursery.start_soon(self.evaluator.run)
 
-    def _commit(self, alerts: object) -> None:
-        self.batches.append(list(alerts))  # type: ignore[call-overload]  # a list of alerts, as Evaluator says
+    def _commit(self, alerts: Sequence[Alert]) -> None:
+        self.batches.append(list(alerts))
         self.times.append(self.clock.now())
 
     @property

@@ -131,8 +131,7 @@ class Feed:
         if self._opening is not None:
             self._opening.cancel()
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        task_status.started()
+    async def run(self) -> None:
         while await self._turn_has_come():
             end = await self._attempt()
             if end is not None and not self._stop.is_set():

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 from daemon_process import RULE, Pgmwatch, ended, free_ports, installed
-from receivers import hang, listening, mail_server, reply, until
+from receivers import Receiver, hang, listening, mail_server, reply, until
 
 REPOSITORY = Path(__file__).parents[2]
 CANARY = "TEST-CANARY-5f1d"
@@ -162,10 +163,10 @@ async def test_status_says_what_the_daemon_does_and_that_none_runs(tmp_path: Pat
         code, _, stderr = await pgmwatch.run("run")
         assert code == 2
         assert "another pgmwatch daemon is running" in stderr
-        socket = tmp_path / "state" / "simulator-KRX" / "control.sock"
-        assert (socket.stat().st_mode & 0o777, socket.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        control = tmp_path / "state" / "simulator-KRX" / "control.sock"
+        assert (control.stat().st_mode & 0o777, control.parent.stat().st_mode & 0o777) == (0o600, 0o700)
         await ended(daemon, signal.SIGTERM)
-    assert not socket.exists()
+    assert not control.exists()
     (feed,), (state,) = status["feeds"], status["evaluation"]["states"]
     assert (feed["phase"], feed["malformed"], feed["symbols"][0]["subscribed"]) == ("up", {}, True)
     assert (state["rule"], state["phase"]) == ("거래 시작", "firing")
@@ -295,6 +296,22 @@ async def test_what_waits_for_its_digest_is_still_told_at_the_end(tmp_path: Path
         assert pgmwatch.stdout == ""
         assert (await ended(daemon, signal.SIGTERM))[0] == 0
     assert "삼성전자(005930)" in pgmwatch.stdout
+    assert "drained left=0" in pgmwatch.stderr
+
+
+@pytest.mark.slow  # the receiver really takes two seconds, longer than the least that delivery gets
+async def test_a_message_in_flight_at_the_end_may_arrive(tmp_path: Path) -> None:
+    def slowly(receiver: Receiver, connection: socket.socket) -> None:
+        receiver.released.wait(2)
+        reply(200)(receiver, connection)
+
+    with listening(slowly) as hook:
+        pgmwatch = simulated(tmp_path, notify=("a",), more=f'[notifiers.a]\nurls = ["{hook.url()}"]\n')
+        async with pgmwatch.running("run") as daemon:
+            await until(lambda: hook.requests, seconds=15)
+            code, took_s = await ended(daemon, signal.SIGTERM)
+    assert (code, took_s < 10) == (0, True)
+    assert "delivered target='a[1] json'" in pgmwatch.stderr
     assert "drained left=0" in pgmwatch.stderr
 
 

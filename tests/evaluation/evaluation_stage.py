@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 from engine.alert import Alert
 from engine.evaluation.engine import Engine
@@ -49,8 +50,8 @@ def rule(
     *conditions: Condition | Group, name: str = "rule", symbols: tuple[str, ...] = (SAMSUNG,), **keys: str
 ) -> Rule:
     """Durations as a user writes them: `for_="30s"`."""
-    durations = {f"{key.rstrip('_')}_ns": duration_ns(text) for key, text in keys.items()}
-    return Rule(name=name, symbols=symbols, when=every(*conditions), **durations)  # type: ignore[arg-type] # checked by the tests
+    durations: dict[str, Any] = {f"{key.rstrip('_')}_ns": duration_ns(text) for key, text in keys.items()}
+    return Rule(name=name, symbols=symbols, when=every(*conditions), **durations)
 
 
 def record(t: int, symbol: str = SAMSUNG, *, time: str | None = None, **fields: int) -> Record:

@@ -81,7 +81,7 @@ async def desk(
     """Checks at the end what always holds: times never fall, and stopping takes no longer than it may."""
     made = Desk(broker, symbols, approve, connect)
     async with trio.open_nursery() as nursery:
-        await nursery.start(made.feed.run)
+        nursery.start_soon(made.feed.run)
         yield made
         made.feed.stop()
         with trio.fail_after(8):
@@ -505,7 +505,7 @@ async def test_earlier_attempts_count(autojump_clock: MockClock) -> None:
         approve=key,
     )
     async with trio.open_nursery() as nursery:
-        await nursery.start(feed.run)
+        nursery.start_soon(feed.run)
         await trio.sleep(3500)
         assert not broker.opened
         assert feed.status().phase is Phase.WAITING
@@ -663,7 +663,7 @@ async def test_cancelled_it_still_closes_and_says_down(autojump_clock: MockClock
     broker = Broker()
     made = Desk(broker, [A], None, None)
     async with trio.open_nursery() as nursery:
-        await nursery.start(made.feed.run)
+        nursery.start_soon(made.feed.run)
         await made.up()
         nursery.cancel_scope.cancel()
     assert made.marks == [(Up, (A,)), (Down, (A,))]

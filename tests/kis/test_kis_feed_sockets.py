@@ -94,7 +94,7 @@ async def desk(
             backoff=SOON,
         ).model_copy(update={"idle_timeout": timedelta(seconds=idle_s)})
         made = Desk(Feed(ACCOUNT, [A], settings, tr_id=TR, clock=Clock(), put=events.append), broker, events)
-        await nursery.start(made.feed.run)
+        nursery.start_soon(made.feed.run)
         yield made
         made.feed.stop()
         began = time.monotonic()
