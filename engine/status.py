@@ -29,11 +29,15 @@ def of_feed(feed: FeedStatus, now: int) -> dict[str, Any]:
         "malformed": dict(feed.malformed),
         "dropped": dict(feed.dropped),
         "drifted": feed.drifted,
+        "other": feed.other,
+        "unsubscribed": feed.unsubscribed,
+        "unknown": feed.unknown,
         "last_frame_age_s": _age_s(feed.last_frame, now),
         "last_record_age_s": _age_s(last_record, now),
         "failures": feed.failures,
         "attempts_last_hour": feed.attempts_last_hour,
         "next_attempt": _time(feed.next_attempt),
+        "last_ending": feed.last_ending,
         "last_error": feed.last_error,
     }
 
