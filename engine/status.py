@@ -6,7 +6,7 @@ from typing import Any
 from engine import kst
 from engine.evaluation.engine import Counters
 from engine.evaluation.watch import Snapshot
-from engine.kis.feed import Status as FeedStatus
+from engine.kis.status import Status as FeedStatus
 from engine.kst import SECOND_NS
 from engine.store import TargetStatus
 

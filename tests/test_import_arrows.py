@@ -45,8 +45,8 @@ ROOMS: dict[str, set[str]] = {
 
 PURE = [
     "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
-    "kis/backoff", "kis/protocol", "kis/slots", "kst", "locale", "names", "problems", "record", "rules/document",
-    "rules/model", "session", "simulator/codes", "simulator/desk",
+    "kis/backoff", "kis/protocol", "kis/slots", "kis/status", "kst", "locale", "names", "problems", "record",
+    "rules/document", "rules/model", "session", "simulator/codes", "simulator/desk",
     "simulator/keys", "simulator/market", "simulator/messages", "stream", "text", "units", "ops/overview",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}

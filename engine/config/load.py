@@ -55,6 +55,17 @@ class Configuration:
         return self.path.parent / self.settings.state / f"{feed.source}-{feed.market}"
 
     @property
+    def scenario(self) -> Path | None:
+        """The file of faults that the simulator plays, if any."""
+        written = self.settings.simulator.scenario
+        return self.path.parent / written if written else None
+
+    @property
+    def master_file(self) -> Path:
+        """The stock master: one for all sources and markets."""
+        return self.path.parent / self.settings.state / "symbols.json"
+
+    @property
     def usual_session_ns(self) -> tuple[int, int]:
         """Open and close of a day on which nothing is special, in nanoseconds from KST midnight."""
         return _usual_session_ns(self.settings)
@@ -170,7 +181,6 @@ def _check(settings: Settings, document: Document) -> Iterator[Problem]:
         yield document.problem(("session", "open"), "open-after-close")
     for location, value in (
         (("feed", "replay", "files"), settings.feed.replay.files),
-        (("simulator", "scenario"), settings.simulator.scenario),
         (("alerts", "title"), settings.alerts.title),
         (("alerts", "message"), settings.alerts.message),
         (("alerts", "heartbeat_url"), settings.alerts.heartbeat_url.get_secret_value()),

@@ -9,8 +9,6 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
 import trio
@@ -25,56 +23,12 @@ from engine.kis.backoff import Ending
 from engine.kis.protocol import Protocol
 from engine.kis.registrations import Standing
 from engine.kis.session import DismissedError, Session, Socket, Tally
+from engine.kis.status import Phase, Status
 from engine.kis.websocket import LostError
 from engine.kst import SECOND_NS
 from engine.stream import Event
 
 log = logging.getLogger(__name__)
-
-
-class Phase(StrEnum):
-    WAITING = "waiting"
-    """For its next attempt."""
-    APPROVING = "approving"
-    CONNECTING = "connecting"
-    SUBSCRIBING = "subscribing"
-    UP = "up"
-    ENDING = "ending"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A feed at one moment. Times are nanoseconds since the epoch; counts run since the feed was made."""
-
-    account: str
-    phase: Phase
-    connected_since: int | None
-    symbols: tuple[str, ...]
-    """All that it should watch."""
-    subscribed: tuple[str, ...]
-    rejected: tuple[tuple[str, str], ...]
-    """Symbol and the broker's code."""
-    left_out: tuple[str, ...]
-    """Beyond the broker's limit on registrations."""
-    frames: int
-    records: int
-    malformed: tuple[tuple[str, int], ...]
-    """Frames that could not be used, by reason."""
-    dropped: tuple[tuple[str, int], ...]
-    """Records left out of frames, by reason."""
-    drifted: int
-    other: int
-    unsubscribed: int
-    unknown: int
-    last_frame: int | None
-    last_records: tuple[tuple[str, int], ...]
-    failures: int
-    """Endings since data last flowed for a minute."""
-    attempts_last_hour: int
-    next_attempt: int | None
-    last_ending: Ending | None
-    last_error: str
 
 
 class _End(NamedTuple):
@@ -222,11 +176,20 @@ class Feed:
             subscribed=session.registrations.up if session else (),
             rejected=tuple(tally.rejected.items()),
             left_out=session.registrations.having(Standing.LEFT_OUT) if session else (),
+            unanswered=(),
+            ghosts=(),
+            up_since=None,
+            down_since=None,
+            silent_since=None,
+            proven=False,
+            approved=False,
+            refused=False,
             frames=tally.frames,
             records=tally.records,
             malformed=tuple(tally.malformed.items()),
             dropped=tuple(tally.dropped.items()),
             drifted=tally.drifted,
+            appended=tuple(sorted(tally.appended)),
             other=tally.other,
             unsubscribed=tally.unsubscribed,
             unknown=tally.unknown,

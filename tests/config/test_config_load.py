@@ -171,7 +171,6 @@ BAD = [
     ("[notifiers.terminal]\nkind = 'terminal'\nrate = '20'", 3, "not-a-rate", "notifiers.terminal.rate"),
     ("[http]\nlisten = '0.0.0.0:8765'", 2, "not-loopback", "http.listen"),
     ("[http]\nlisten = '127.0.0.1'", 2, "not-loopback", "http.listen"),
-    ("[simulator]\nscenario = 'storm.toml'", 2, "not-in-this-version", "simulator.scenario"),
     ("[alerts]\nheartbeat_url = '${NOWHERE}'", 2, "name-not-set", "alerts.heartbeat_url"),
 ]  # fmt: skip
 

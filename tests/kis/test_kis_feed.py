@@ -17,7 +17,8 @@ from engine.config.model import Feed as FeedSettings
 from engine.kis import websocket
 from engine.kis.approval import ApprovalError, AskedTooOftenError, CredentialsRefusedError, UnreachableError
 from engine.kis.backoff import Ending, State
-from engine.kis.feed import Approve, Connect, Feed, Phase
+from engine.kis.feed import Approve, Connect, Feed
+from engine.kis.status import Phase
 from engine.stream import Down, Event, Frame, Up
 
 ACCOUNT = Account(name="main", app_key=SecretStr("TEST-APP-KEY"), app_secret=SecretStr("TEST-APP-SECRET"))

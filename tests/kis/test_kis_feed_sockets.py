@@ -27,7 +27,8 @@ from engine.clock import Clock
 from engine.config.model import Account, Backoff
 from engine.config.model import Feed as FeedSettings
 from engine.kis import session, websocket
-from engine.kis.feed import Feed, Phase
+from engine.kis.feed import Feed
+from engine.kis.status import Phase
 from engine.stream import Down, Event, Frame, Up
 
 ACCOUNT = Account(name="main", app_key=SecretStr("TEST-APP-KEY"), app_secret=SecretStr("TEST-APP-SECRET"))
