@@ -6,13 +6,16 @@ BACKEND := flit_core >=4.2,<5
 COMPILE = printf '$(BACKEND)\n' | $(BIN)/uv pip compile pyproject.toml - --quiet --upgrade --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: run test check bench lock setup clean
+.PHONY: run test soak check bench lock setup clean
 
 run: .venv/run.stamp  ## the daemon with config.toml
 	@$(BIN)/pgmwatch run || [ $$? -eq 130 ]
 
 test: .venv/dev.stamp  ## the whole test suite
 	@$(BIN)/pytest
+
+soak: .venv/dev.stamp  ## the tests that take minutes
+	@$(BIN)/pytest -m soak
 
 check: .venv/dev.stamp  ## format, lint, types
 	@$(BIN)/ruff format --check .
