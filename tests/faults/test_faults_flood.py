@@ -1,0 +1,96 @@
+"""Ten thousand frames a second, each with one record: all of them evaluated, and PINGPONG answered in between."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from daemon_process import ended, installed
+from flood import SYMBOLS
+
+TESTS = Path(__file__).parents[1]
+CONFIG = """\
+locale = "en"
+[session]
+open = "00:00"
+close = "24:00"
+[feed]
+source = "kis"
+rest_url = "http://127.0.0.1:{rest}"
+websocket_url = "ws://127.0.0.1:{websocket}"
+[[feed.account]]
+name = "main"
+app_key = "TEST-APP-KEY"
+app_secret = "TEST-APP-SECRET"
+"""
+RULES = "\n".join(
+    f"""\
+[[rule]]
+name = "rule {number}"
+symbols = {json.dumps(SYMBOLS)}
+all = [
+  {{ metric = "net_volume", window = "{number + 5}s", above = 1_000_000 }},
+  {{ metric = "imbalance", window = "{number + 5}s", above = 0.3, reset = 0.2 }},
+]
+"""
+    for number in range(10)
+)
+
+
+@asynccontextmanager
+async def flooding(rate: int, seconds: float) -> AsyncIterator[tuple[dict[str, int], trio.abc.ReceiveStream]]:
+    process = await trio.lowlevel.open_process(
+        [sys.executable, str(TESTS / "faults" / "flood.py"), str(rate), str(seconds)],
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": f"{TESTS.parent}:{TESTS / 'kis'}"},
+    )
+    try:
+        assert process.stdout is not None
+        yield json.loads(await line(process.stdout)), process.stdout
+    finally:
+        with trio.CancelScope(shield=True):
+            process.kill()
+            await process.wait()
+
+
+async def line(stream: trio.abc.ReceiveStream) -> str:
+    text = b""
+    while not text.endswith(b"\n"):
+        chunk = await stream.receive_some(1)
+        assert chunk, "the broker has ended"
+        text += chunk
+    return text.decode()
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param(3, marks=pytest.mark.slow),  # what a burst is, takes its time
+        pytest.param(60, marks=pytest.mark.soak),
+    ],
+)
+async def test_a_flood_is_drained_and_pingpong_answered_in_time(
+    tmp_path: Path, seconds: int, record_property: Any
+) -> None:
+    async with flooding(10_000, seconds) as (ports, out):
+        pgmwatch = installed(tmp_path, CONFIG.format(**ports), RULES)
+        async with pgmwatch.running("run") as daemon:
+            with trio.fail_after(seconds * 2 + 30):
+                sent = json.loads(await line(out))
+            with trio.fail_after(20):
+                while (status := await pgmwatch.ask("status"))["evaluation"]["records"] < sent["sent"]:
+                    await trio.sleep(0.2)
+            await ended(daemon, signal.SIGTERM)
+    (feed,) = status["feeds"]
+    record_property("flood", {**sent, "cpu": None})
+    print(sent)  # noqa: T201  what was measured, for who runs it with -s
+    assert feed["frames"] == status["evaluation"]["records"] == sent["sent"] == 10_000 * seconds
+    assert (feed["malformed"], feed["dropped"], sum(status["evaluation"]["dropped"].values())) == ({}, {}, 0)
+    assert (sent["connections"], sent["unanswered"]) == (1, 0)
+    assert sent["slowest_pong_s"] < 1
