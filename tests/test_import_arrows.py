@@ -19,9 +19,11 @@ ROOMS: dict[str, set[str]] = {
     "validation": {"toml"},
     "names": set(),
     "clock": set(),
+    "files": set(),
     "log": set(),
     "rules": {"toml", "validation"},
-    "config": {"toml", "validation"},
+    "config": {"toml", "trading_days", "validation"},
+    "trading_days": set(),
     "evaluation": set(),
     # edges
     "kis": {"clock"},
@@ -30,12 +32,13 @@ ROOMS: dict[str, set[str]] = {
     "store": {"delivery"},
     "ops": {"names", "plan"},
     # what joins them
+    "attempts": {"files", "kis"},
     "plan": {"config", "names", "rules", "toml"},
     "evaluator": {"clock", "evaluation"},
     "ready": {"config", "delivery", "plan"},
     "status": {"evaluation", "kis", "store"},
     "daemon": {
-        "clock", "config", "delivery", "evaluation", "evaluator", "kis", "names", "ops", "ready", "simulator", "status",
+        "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "kis", "names", "ops", "ready", "simulator", "status",
         "store",
     },
     "cli": {"config", "daemon", "log", "ops", "ready"},
@@ -47,7 +50,7 @@ PURE = [
     "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
     "kis/backoff", "kis/protocol", "kis/slots", "kis/status", "kst", "locale", "names", "problems", "record",
     "rules/document", "rules/model", "session", "simulator/codes", "simulator/desk",
-    "simulator/keys", "simulator/market", "simulator/messages", "stream", "text", "units", "ops/overview",
+    "simulator/keys", "simulator/market", "simulator/messages", "stream", "text", "trading_days", "units", "ops/overview",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}
 
@@ -57,6 +60,7 @@ FOREIGN = {
     "wsproto": {"kis/websocket.py", "simulator/websocket.py"},
     "h11": {"simulator/approval.py", "kis/websocket.py"},
     "httpx2": {"kis/approval.py"},
+    "holidays": {"trading_days.py"},
     "tree_sitter": {"toml.py"},
     "dotenv": {"config/environment.py"},
 }
