@@ -23,6 +23,7 @@ from engine.loopback import is_loopback
 from engine.problems import Problem, nearest
 from engine.redact import redactor
 from engine.toml import Document
+from engine.trading_days import MarketHours
 from engine.validation import validate
 
 _TOKEN = re.compile(r"[A-Za-z0-9_+-]{20}", re.ASCII)
@@ -74,8 +75,10 @@ class Configuration:
         """Trading hours. A simulated session is open around the clock."""
         if self.settings.feed.source is Source.SIMULATOR:
             return session.Hours(0, DAY_NS)
-        special = {day_of(when): span for when, span in self.settings.calendar.hours.items()}
-        return session.Hours(*self.usual_session_ns, special)
+        calendar = self.settings.calendar
+        special = {day_of(when): span for when, span in calendar.hours.items()}
+        closed = frozenset(map(day_of, calendar.closed))
+        return MarketHours(*self.usual_session_ns, special, market=self.settings.feed.market, closed=closed)
 
     def notifiers(self, names: Iterable[str]) -> dict[str, Notifier]:
         """The named notifiers, with their URLs. Raises ConfigurationError where a name is not set."""
