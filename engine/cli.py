@@ -122,7 +122,8 @@ def check(path: Path, as_json: bool) -> int:
         unsafe = any(problem.code in ("others-can-read", "no-file", "unreadable") for problem in error.problems)
         return BAD_CONFIGURATION if unsafe else NO
     found = overview.of_plan(prepared.plan, [target.address.name for target in prepared.targets], prepared.withheld)
-    _say(overview.plan_lines(found, prepared.plan.configuration.settings.locale), found, as_json=as_json)
+    plan = prepared.plan
+    _say(overview.plan_lines(found, plan.master, plan.configuration.settings.locale), found, as_json=as_json)
     return FINE
 
 
@@ -136,6 +137,7 @@ def status(path: Path, as_json: bool) -> int:
     from engine.config import load
     from engine.ops import control, overview
     from engine.ops.state_folder import StateFolderError
+    from engine.symbols import file as symbols_file
 
     try:
         configuration = load.load(path, os.environ, accounts=False)
@@ -151,7 +153,8 @@ def status(path: Path, as_json: bool) -> int:
     except control.NoDaemonError:
         _complain(_NO_DAEMON.of(locale).format(folder=configuration.state_folder))
         return NO
-    _say(overview.status_lines(answer, locale), answer, as_json=as_json)
+    master, _ = symbols_file.load_or_builtin(configuration.master_file)
+    _say(overview.status_lines(answer, master, locale), answer, as_json=as_json)
     return FINE
 
 
@@ -175,6 +178,70 @@ def notify_test(path: Path, name: str) -> int:
     for result in results:
         click.echo(f"{result.target}: {result.outcome}")
     return FINE if all(result.delivered for result in results) else NO
+
+
+@commands.group()
+def symbols() -> None:
+    """Stock names and codes."""
+
+
+@symbols.command("update")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def symbols_update(path: Path, as_json: bool) -> int:
+    """Load the broker's list of all stocks. If anything is wrong with it, the last one stays."""
+    import time
+
+    import trio
+
+    from engine import kst
+    from engine.config import load
+    from engine.symbols import listing, update
+    from engine.symbols.download import DownloadError
+    from engine.symbols.mst import MasterError
+
+    today = kst.date_of(kst.day_number(time.time_ns()))
+    try:
+        configuration = load.load(path, os.environ, accounts=False)
+        done = trio.run(update.update, configuration, today)
+    except ConfigurationError as error:
+        _say_problems(error.problems, path)
+        return BAD_CONFIGURATION
+    except (DownloadError, MasterError, update.SaveError) as error:
+        _complain(error.text(configuration.settings.locale))
+        return NO
+    _say(listing.update_lines(done, configuration.settings.locale), listing.of_update(done), as_json=as_json)
+    return FINE
+
+
+@symbols.command("find")
+@click.argument("text")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def symbols_find(path: Path, text: str, as_json: bool) -> int:
+    """Stocks by the beginning of a code or any part of a name."""
+    from engine.config import load
+    from engine.symbols import file as symbols_file
+    from engine.symbols import listing
+
+    try:
+        configuration = load.load(path, os.environ, accounts=False)
+    except ConfigurationError as error:
+        _say_problems(error.problems, path)
+        return BAD_CONFIGURATION
+    locale = configuration.settings.locale
+    master, unusable = symbols_file.load_or_builtin(configuration.master_file)
+    _say_problems(unusable, path)
+    found = master.find(text)
+    if master.loaded is None and not unusable:
+        _complain(listing.built_in_names(master, locale))
+    if as_json:
+        click.echo("".join(f"{json.dumps(each._asdict(), ensure_ascii=False)}\n" for each in found), nl=False)
+    elif found:
+        click.echo("\n".join(listing.found_lines(found, locale)))
+    else:
+        _complain(listing.nothing_found(text, master, locale))
+    return FINE if found else NO
 
 
 @commands.command()

@@ -29,7 +29,6 @@ from engine.evaluator import Evaluator
 from engine.kis.feed import Feed
 from engine.kis.slots import spread
 from engine.locale import Locale
-from engine.names import NAMES
 from engine.ops import control, state_folder
 from engine.ready import Ready
 from engine.simulator import server as simulator
@@ -235,7 +234,8 @@ class _Daemon:
             )
         locale = self._settings.locale
         notices = [
-            message.notice(alert, self._rules[alert.rule], NAMES.get(alert.symbol, ""), locale) for alert in alerts
+            message.notice(alert, self._rules[alert.rule], self._ready.plan.master.name(alert.symbol), locale)
+            for alert in alerts
         ]
         self._store.commit(notices, self._clock.now())
 

@@ -1,6 +1,5 @@
 """What a run will do: configuration, rules and notifiers, read and checked together before anything is started."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,12 @@ from engine.config import load as config_load
 from engine.config.load import Configuration
 from engine.config.model import Market, Notifier
 from engine.errors import ConfigurationError
-from engine.names import NAMES
 from engine.problems import Problem
 from engine.rules import load as rules_load
 from engine.rules.doubts import doubts
 from engine.rules.model import Rule
+from engine.symbols import file as symbols_file
+from engine.symbols.master import Master
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,10 @@ class Plan:
     """In the order in which their alerts stand, disabled ones among them."""
     notifiers: Mapping[str, Notifier]
     """Those that an enabled rule or `[alerts]` names, with their URLs filled in."""
+    master: Master
+    """What stocks are called: the downloaded stock master, or the names that come with the program."""
+    unusable_master: tuple[Problem, ...]
+    """Why it is the latter although something was downloaded."""
 
     @property
     def enabled_rules(self) -> tuple[Rule, ...]:
@@ -39,7 +43,7 @@ class Plan:
     @property
     def doubts(self) -> list[Problem]:
         """What is allowed but can hardly be meant."""
-        return doubts(self.rules)
+        return [*self.unusable_master, *doubts(self.rules, self.master)]
 
 
 def make(path: Path, environ: Mapping[str, str]) -> Plan:
@@ -51,25 +55,26 @@ def make(path: Path, environ: Mapping[str, str]) -> Plan:
     alerts = configuration.settings.alerts
     problems: list[Problem] = []
     rules: tuple[Rule, ...] = ()
+    master, unusable = symbols_file.load_or_builtin(configuration.master_file)
     try:
-        rules = _rules(configuration)
+        rules = _rules(configuration, master)
     except ConfigurationError as error:
-        problems += error.problems
+        problems += [*unusable, *error.problems]  # names that are missing may be missing because of it
     try:
         notifiers = configuration.notifiers([*alerts.notify, *alerts.ops, *_named_by(rules)])
     except ConfigurationError as error:
         problems += error.problems
     if problems:
         raise ConfigurationError(problems)
-    return Plan(configuration, rules, notifiers)
+    return Plan(configuration, rules, notifiers, master, unusable)
 
 
-def _rules(configuration: Configuration) -> tuple[Rule, ...]:
+def _rules(configuration: Configuration, master: Master) -> tuple[Rule, ...]:
     if not configuration.rules_folder.is_dir():
         raise ConfigurationError([configuration.document.problem(("rules",), "no-folder")])
     settings = configuration.settings
     usual = configuration.usual_session_ns
-    world = rules_load.World(settings.notifiers, settings.alerts.notify, usual, _codes_by_name())
+    world = rules_load.World(settings.notifiers, settings.alerts.notify, usual, master)
     return rules_load.load(configuration.rules_folder, world)
 
 
@@ -79,7 +84,8 @@ def _rule_problems_without(path: Path) -> Sequence[Problem]:
         data = toml.read(path).data
         notifiers = data.get("notifiers", {})
         usual = Market.KRX.hours_ns
-        world = rules_load.World({"terminal": {}, **notifiers}, (), usual, _codes_by_name())
+        master, _ = symbols_file.load_or_builtin(path.parent / str(data.get("state", "state")) / "symbols.json")
+        world = rules_load.World({"terminal": {}, **notifiers}, (), usual, master)
         rules_load.load(path.parent / str(data.get("rules", "rules")), world)
     except ConfigurationError as error:
         return [problem for problem in error.problems if problem.file != str(path)]
@@ -90,10 +96,3 @@ def _rule_problems_without(path: Path) -> Sequence[Problem]:
 
 def _named_by(rules: Iterable[Rule]) -> Iterable[str]:
     return (name for rule in rules if rule.enabled for name in rule.notify)
-
-
-def _codes_by_name() -> Mapping[str, Sequence[str]]:
-    codes = defaultdict(list)
-    for code, name in NAMES.items():
-        codes[name].append(code)
-    return dict(codes)  # no defaultdict: asking for an unknown name must not add it

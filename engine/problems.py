@@ -122,6 +122,12 @@ TEXTS: Mapping[str, Text] = {
         '"{found}" is neither a six-character code nor a known stock name',
         '"{found}": 6자리 종목코드도, 알려진 종목명도 아닙니다',
     ),
+    "not-a-built-in-name": Text(
+        '"{found}" is neither a six-character code nor one of the {count} built-in stock names; '
+        "pgmwatch symbols update loads all names",
+        '"{found}": 6자리 종목코드도, 내장된 종목명 {count}개 중 하나도 아닙니다. '
+        "전체 종목명은 pgmwatch symbols update로 받습니다",
+    ),
     "ambiguous-symbol": Text(
         '"{found}" may be {candidates}; write the code', '"{found}": {candidates} 중 하나입니다. 코드로 쓰세요'
     ),
@@ -156,11 +162,19 @@ TEXTS: Mapping[str, Text] = {
         "{metric} lies between -1 and 1, so {operator} never holds (30 % is 0.3)",
         "{metric} 값은 -1과 1 사이라 {operator} 조건이 성립할 수 없습니다(30%는 0.3)",
     ),
+    "unknown-code": Text(
+        "not in the stock master of {loaded}: {codes}", "{loaded}자 종목 마스터에 없는 종목코드: {codes}"
+    ),
+    "master-unusable": Text(
+        "is no usable stock master ({reason}), so only the built-in names are known; run: pgmwatch symbols update",
+        "종목 마스터 파일을 쓸 수 없어({reason}) 내장된 종목명만 씁니다. 실행: pgmwatch symbols update",
+    ),
     "not-in-this-version": Text("is not in this version yet", "이 버전에는 아직 없습니다"),
 }
 
 MAX_TEXT = 1_000
 """Characters of a message: a key or a value that was found may be as long as its file."""
+LIKE_IT = Text("; like it: {likely}", ". 비슷한 종목: {likely}")
 DID_YOU_MEAN = Text('; did you mean "{nearest}"?', '. 혹시 "{nearest}"인가요?')
 
 
@@ -189,6 +203,8 @@ class Problem:
         text = TEXTS[self.code].of(locale).format_map(self.detail)
         if meant := self.detail.get("nearest"):
             text += DID_YOU_MEAN.of(locale).format(nearest=meant)
+        if likely := self.detail.get("likely"):
+            text += LIKE_IT.of(locale).format(likely=likely)
         return clean(text, MAX_TEXT)
 
     def text(self, locale: Locale) -> str:

@@ -8,8 +8,8 @@ import pytest
 ENGINE = Path(__file__).parents[1] / "engine"
 
 SHARED = {
-    "alert", "errors", "kst", "locale", "loopback", "problems", "record", "redact", "session", "stream", "text",
-    "units", "rules.model", "config.model",
+    "alert", "errors", "gap", "kst", "locale", "loopback", "problems", "record", "redact", "session", "stream", "text",
+    "units", "rules.model", "config.model", "kis.slots", "symbols.builtin", "symbols.master",
 }  # fmt: skip
 """Frozen models and small helpers: anyone may import these, and they import only each other."""
 
@@ -17,12 +17,12 @@ ROOMS: dict[str, set[str]] = {
     # pure
     "toml": set(),
     "validation": {"toml"},
-    "names": set(),
     "clock": set(),
     "files": set(),
     "log": set(),
     "rules": {"toml", "validation"},
     "config": {"toml", "trading_days", "validation"},
+    "symbols": {"config", "files"},
     "trading_days": set(),
     "evaluation": set(),
     # edges
@@ -30,27 +30,28 @@ ROOMS: dict[str, set[str]] = {
     "simulator": {"clock"},
     "delivery": {"clock"},
     "store": {"delivery"},
-    "ops": {"names", "plan"},
+    "ops": {"plan"},
     # what joins them
     "attempts": {"files", "kis"},
-    "plan": {"config", "names", "rules", "toml"},
+    "plan": {"config", "rules", "symbols", "toml"},
     "evaluator": {"clock", "evaluation"},
     "ready": {"config", "delivery", "plan"},
     "status": {"evaluation", "kis", "store"},
     "daemon": {
-        "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "kis", "names", "ops", "ready", "simulator", "status",
-        "store",
+        "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "kis", "ops", "ready", "simulator",
+        "status", "store",
     },
-    "cli": {"config", "daemon", "log", "ops", "ready"},
+    "cli": {"config", "daemon", "log", "ops", "ready", "symbols"},
     "__main__": {"cli"},
 }  # fmt: skip
 """Room → the rooms that it may import, besides the shared ones and itself."""
 
 PURE = [
     "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
-    "kis/backoff", "kis/protocol", "kis/slots", "kis/status", "kst", "locale", "names", "problems", "record",
-    "rules/document", "rules/model", "session", "simulator/codes", "simulator/desk",
-    "simulator/keys", "simulator/market", "simulator/messages", "stream", "text", "trading_days", "units", "ops/overview",
+    "kis/backoff", "kis/protocol", "kis/slots", "kis/status", "kst", "locale", "problems", "record",
+    "rules/document", "rules/model", "rules/names", "session", "simulator/codes", "simulator/desk",
+    "simulator/keys", "simulator/market", "simulator/messages", "stream", "symbols/builtin",
+    "symbols/master", "symbols/mst", "text", "trading_days", "units", "ops/overview",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}
 
@@ -59,7 +60,7 @@ FOREIGN = {
     "trio_websocket": {"kis/websocket.py"},
     "wsproto": {"kis/websocket.py", "simulator/websocket.py"},
     "h11": {"simulator/approval.py", "kis/websocket.py"},
-    "httpx2": {"kis/approval.py"},
+    "httpx2": {"kis/approval.py", "symbols/download.py"},
     "holidays": {"trading_days.py"},
     "tree_sitter": {"toml.py"},
     "dotenv": {"config/environment.py"},

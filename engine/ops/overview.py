@@ -5,14 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.config.model import Source
+from engine.kis.slots import spread
 from engine.locale import Locale, Text
-from engine.names import NAMES
 from engine.plan import Plan
+from engine.symbols.master import Master
 from engine.text import clean
 from engine.units import duration_text
 
 _MAX_LISTED = 50
 """Lines of one kind that a terminal gets; --json has them all."""
+_MAX_NAMED = 10
+"""Symbols that one line names; --json has them all."""
 
 _SOURCE = Text("source {source}, market {market}", "데이터 {source}, 시장 {market}")
 _RULES = Text("{count} rules", "규칙 {count}개")
@@ -23,6 +26,13 @@ _NEEDED = Text(
     "실시간 등록 {needed}건 필요, {available}건 가능(계정 {accounts}개 × {each}건)",
 )
 _NOT_COVERED = Text("not covered: {symbols}", "등록 한도를 넘어 감시하지 못하는 종목: {symbols}")
+_RULE_NOT_COVERED = Text("    not covered: {symbols}", "    감시하지 못하는 종목: {symbols}")
+_AND_MORE = Text("{symbols} and {count} more", "{symbols} 외 {count}개")
+_NAMES = Text("stock names: {stocks:,} of {loaded}", "종목명: {stocks:,}개({loaded} 기준)")
+_BUILT_IN_NAMES = Text(
+    "stock names: {stocks} built in; pgmwatch symbols update loads all",
+    "종목명: 내장된 {stocks}개. 전체는 pgmwatch symbols update로 받습니다",
+)
 _TARGETS = Text("messages go to {targets}", "알림 대상: {targets}")
 _WITHHELD = Text(
     "get nothing, as the market is simulated (run --notify NAME): {targets}",
@@ -67,8 +77,8 @@ def of_plan(plan: Plan, targets: Sequence[str], withheld: Sequence[str]) -> dict
     settings = plan.configuration.settings
     locale = settings.locale
     feed = settings.feed
-    accounts = len(feed.account) if feed.source is Source.KIS else 1
-    available = accounts * feed.max_registrations
+    accounts = [account.name for account in feed.account] if feed.source is Source.KIS else [feed.source]
+    left_out = spread(plan.symbols, accounts, feed.max_registrations).left_out
     return {
         "source": feed.source,
         "market": feed.market,
@@ -80,19 +90,24 @@ def of_plan(plan: Plan, targets: Sequence[str], withheld: Sequence[str]) -> dict
                 "enabled": rule.enabled,
                 "symbols": list(rule.symbols),
                 "notify": list(rule.notify),
+                "not_covered": [symbol for symbol in left_out if rule.enabled and symbol in rule.symbols],
             }
             for rule in plan.rules
         ],
-        "registrations": {"needed": len(plan.symbols), "available": available},
-        "accounts": accounts,
-        "not_covered": list(plan.symbols[available:]),
+        "registrations": {"needed": len(plan.symbols), "available": len(accounts) * feed.max_registrations},
+        "accounts": len(accounts),
+        "not_covered": list(left_out),
+        "master": {
+            "stocks": len(plan.master),
+            "loaded": plan.master.loaded.isoformat() if plan.master.loaded else None,
+        },
         "targets": list(targets),
         "withheld": list(withheld),
         "doubts": [doubt.text(locale) for doubt in plan.doubts],
     }
 
 
-def plan_lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
+def plan_lines(found: Mapping[str, Any], master: Master, locale: Locale) -> list[str]:
     """`of_plan`, for people."""
     registrations = found["registrations"]
     lines = [_SOURCE.of(locale).format_map(found), _RULES.of(locale).format(count=len(found["rules"]))]
@@ -100,10 +115,15 @@ def plan_lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
         shown = _RULE if rule["enabled"] else _OFF
         count, notify = len(rule["symbols"]), ", ".join(rule["notify"])
         lines.append(shown.of(locale).format(name=clean(rule["name"]), symbols=count, notify=notify))
+        if rule["not_covered"]:
+            symbols = _listed(rule["not_covered"], master, locale)
+            lines.append(_RULE_NOT_COVERED.of(locale).format(symbols=symbols))
     each = registrations["available"] // found["accounts"]
     lines.append(_NEEDED.of(locale).format(**registrations, accounts=found["accounts"], each=each))
     if found["not_covered"]:
-        lines.append(_NOT_COVERED.of(locale).format(symbols=", ".join(map(_named, found["not_covered"]))))
+        lines.append(_NOT_COVERED.of(locale).format(symbols=_listed(found["not_covered"], master, locale)))
+    names = _NAMES if found["master"]["loaded"] else _BUILT_IN_NAMES
+    lines.append(names.of(locale).format_map(found["master"]))
     lines.append(_TARGETS.of(locale).format(targets=", ".join(found["targets"]) or "-"))
     if found["withheld"]:
         lines.append(_WITHHELD.of(locale).format(targets=", ".join(found["withheld"])))
@@ -113,29 +133,35 @@ def plan_lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
     return lines
 
 
-def _named(symbol: str) -> str:
-    name = NAMES.get(symbol)
-    return f"{name}({symbol})" if name else clean(symbol)
+def _named(symbol: str, master: Master) -> str:
+    """A summed rule's symbol is the name of a rule or group: foreign text."""
+    return clean(master.label(symbol))
 
 
-def status_lines(status: Mapping[str, Any], locale: Locale) -> list[str]:
+def _listed(symbols: Sequence[str], master: Master, locale: Locale) -> str:
+    listed = ", ".join(_named(symbol, master) for symbol in symbols[:_MAX_NAMED])
+    more = len(symbols) - _MAX_NAMED
+    return _AND_MORE.of(locale).format(symbols=listed, count=more) if more > 0 else listed
+
+
+def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> list[str]:
     """The daemon's answer to `status`, for people."""
     daemon = status["daemon"]
     source = _SOURCE.of(locale).format_map(daemon)
     lines = [_UP.of(locale).format(version=daemon["version"], up=duration_text(daemon["up_s"]), source=source)]
     for feed in status["feeds"]:
-        lines += _feed_lines(feed, locale)
+        lines += _feed_lines(feed, master, locale)
     lines.append(_EVALUATION.of(locale).format_map(_evaluation_fields(status["evaluation"])))
-    lines += _limited(_state_lines(status["evaluation"]["states"], locale), locale)
+    lines += _limited(_state_lines(status["evaluation"]["states"], master, locale), locale)
     lines += [_TARGET.of(locale).format_map(_target_fields(target)) for target in status["targets"]]
     return lines
 
 
-def _feed_lines(feed: Mapping[str, Any], locale: Locale) -> list[str]:
+def _feed_lines(feed: Mapping[str, Any], master: Master, locale: Locale) -> list[str]:
     lines = [_FEED.of(locale).format_map(_feed_fields(feed, locale))]
     if feed["next_attempt"]:
         lines.append(_TROUBLE.of(locale).format(error=clean(feed["last_error"]), at=feed["next_attempt"][11:19]))
-    ages = [(_named(each["symbol"]), _age(each["last_record_age_s"], locale)) for each in feed["symbols"]]
+    ages = [(_named(each["symbol"], master), _age(each["last_record_age_s"], locale)) for each in feed["symbols"]]
     return lines + _limited((_SYMBOL.of(locale).format(symbol=symbol, age=age) for symbol, age in ages), locale)
 
 
@@ -167,7 +193,7 @@ def _evaluation_fields(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return {**evaluation, "dropped": dropped, "firing": phases["firing"], "pending": phases["pending"]}
 
 
-def _state_lines(states: Iterable[Mapping[str, Any]], locale: Locale) -> Iterator[str]:
+def _state_lines(states: Iterable[Mapping[str, Any]], master: Master, locale: Locale) -> Iterator[str]:
     for state in states:
         if state["since"]:
             since = state["since"][11:19]
@@ -176,7 +202,7 @@ def _state_lines(states: Iterable[Mapping[str, Any]], locale: Locale) -> Iterato
                     **state,
                     "phase": _PHASES[state["phase"]].of(locale),
                     "rule": clean(state["rule"]),
-                    "symbol": _named(state["symbol"]),
+                    "symbol": _named(state["symbol"], master),
                     "since": since,
                 }
             )

@@ -5,7 +5,6 @@ edit can never replace what worked.
 """
 
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +23,10 @@ from engine.rules.model import (
     Operator,
     Rule,
 )
+from engine.rules.names import Names
+from engine.symbols.master import Master
 from engine.toml import Document, Location
 from engine.validation import validate
-
-CODE = re.compile(r"(?=.*[0-9])[0-9A-Z]{6}", re.ASCII)
-"""A short code. One letter or more is possible (`0162Z0`), six letters are a name."""
 
 MAX_FOLDERS = 1_000
 """Below the rules folder: whoever points it at a whole disk shall not wait for it."""
@@ -36,7 +34,6 @@ MAX_FOLDERS = 1_000
 _OPERATORS = tuple(operator.value for operator in Operator)
 _EVENT_KEYS = ("for_", "keep_firing_for", "repeat", "resolved")
 _SIGNS = {Operator.ABOVE: "≤", Operator.AT_LEAST: "≤", Operator.CROSSES_ABOVE: "≤"}
-_MAX_CANDIDATES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +45,8 @@ class World:
     """Notifiers of a rule that names none."""
     session: tuple[int, int]
     """The usual open and close, nanoseconds from KST midnight."""
-    codes: Mapping[str, Sequence[str]]
-    """A stock's name → the codes that bear it; more than one where the name is ambiguous."""
+    master: Master
+    """What stocks are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +66,14 @@ def load(folder: Path, world: World) -> tuple[Rule, ...]:
     """
     problems: list[Problem] = []
     drafts: list[_Draft] = []
+    names = Names(world.master)
     for path in rule_files(folder):
         try:
             document = toml.read(path)
         except ConfigurationError as error:
             problems += error.problems
             continue
-        drafts += _read_file(document, world, problems)
+        drafts += _read_file(document, world, names, problems)
     problems += _named_twice(drafts)
     rules = _with_stars_resolved(drafts, problems)
     if problems:
@@ -108,39 +106,34 @@ def _refuse(error: OSError) -> None:
     raise ConfigurationError([Problem(str(error.filename), None, "", "unreadable", {"reason": reason})])
 
 
-def _read_file(document: Document, world: World, problems: list[Problem]) -> Iterator[_Draft]:
+def _read_file(document: Document, world: World, names: Names, problems: list[Problem]) -> Iterator[_Draft]:
     file = validate(File, document.data, document)
     if isinstance(file, list):
         problems += file
         return
     groups = {
-        name: _group_members(members, world, document, ("groups", name), problems)
+        name: _group_members(members, names, document, ("groups", name), problems)
         for name, members in file.groups.items()
     }
     for index, table in enumerate(file.rule):
-        reader = _RuleReader(document, ("rule", index), world, groups, problems)
+        reader = _RuleReader(document, ("rule", index), world, names, groups, problems)
         if draft := reader.read(table, file.defaults):
             yield draft
 
 
 def _group_members(
-    entries: Sequence[str], world: World, document: Document, at: Location, problems: list[Problem]
+    entries: Sequence[str], names: Names, document: Document, at: Location, problems: list[Problem]
 ) -> tuple[str, ...]:
-    found = [_code(entry, world, document, (*at, index), problems) for index, entry in enumerate(entries)]
+    found = [_code(entry, names, document, (*at, index), problems) for index, entry in enumerate(entries)]
     return tuple(dict.fromkeys(code for code in found if code))
 
 
-def _code(entry: str, world: World, document: Document, at: Location, problems: list[Problem]) -> str:
+def _code(entry: str, names: Names, document: Document, at: Location, problems: list[Problem]) -> str:
     """The code that an entry means: itself, or that of the stock it names; empty where it means none."""
-    codes = (entry,) if CODE.fullmatch(entry) else world.codes.get(entry, ())
-    if len(codes) == 1:
-        return codes[0]
-    if codes:
-        candidates = ", ".join(codes[:_MAX_CANDIDATES])
-        problems.append(document.problem(at, "ambiguous-symbol", found=entry, candidates=candidates))
-    else:
-        meant = nearest(entry, world.codes)
-        problems.append(document.problem(at, "unknown-symbol", found=entry, nearest=meant))
+    meant = names.meaning(entry)
+    if isinstance(meant, str):
+        return meant
+    problems.append(document.problem(at, meant.code, found=entry, **meant.detail))
     return ""
 
 
@@ -183,6 +176,7 @@ class _RuleReader:
     document: Document
     at: Location
     world: World
+    names: Names
     groups: Mapping[str, tuple[str, ...]]
     problems: list[Problem]
 
@@ -254,7 +248,7 @@ class _RuleReader:
             elif entry.startswith("@"):
                 found += self._group(entry[1:], at)
             else:
-                found += filter(None, [_code(entry, self.world, self.document, at, self.problems)])
+                found += filter(None, [_code(entry, self.names, self.document, at, self.problems)])
         return tuple(dict.fromkeys(found))
 
     def _group(self, name: str, at: Location) -> tuple[str, ...]:

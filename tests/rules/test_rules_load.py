@@ -1,4 +1,5 @@
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,24 @@ from engine.locale import Locale
 from engine.problems import Problem
 from engine.rules.load import World, load
 from engine.rules.model import Anchor, Condition, Group, Logic, Moment, Operator, Rule, Severity, Span
+from engine.symbols.master import Master, Stock
 
 WORLD = World(
     notifiers=("terminal", "desk"),
     notify=("terminal",),
     session=(9 * 3600 * 10**9, 55_800 * 10**9),
-    codes={"한미반도체": ("042700",), "삼성전자": ("005930",), "대우": ("000001", "000002")},
+    master=Master(
+        tuple(
+            Stock(code, "", name, "KOSPI", "ST")
+            for code, name in {
+                "042700": "한미반도체",
+                "005930": "삼성전자",
+                "000001": "대우",
+                "000002": "대우",
+            }.items()
+        ),
+        date(2026, 11, 20),
+    ),
 )
 HEAD = '[[rule]]\nname = "r"\nsymbols = ["005930"]\n'
 CONDITION = 'metric = "net_volume"\nabove = 1\n'
