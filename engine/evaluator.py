@@ -14,6 +14,7 @@ import trio
 from engine.alert import Alert
 from engine.clock import Clock
 from engine.evaluation.engine import Engine
+from engine.gap import Gap
 from engine.kst import SECOND_NS
 from engine.stream import Down, Event, Up
 
@@ -35,12 +36,22 @@ class Evaluator:
     """Applies events to the engine. `commit` takes the alerts of one batch and must not wait."""
 
     def __init__(
-        self, engine: Engine, clock: Clock, commit: Callable[[Sequence[Alert]], None], symbols: Iterable[str] = ()
+        self,
+        engine: Engine,
+        clock: Clock,
+        commit: Callable[[Sequence[Alert]], None],
+        symbols: Iterable[str] = (),
+        on_gap: Callable[[Gap, int, int], None] = lambda _kind, _since, _until: None,
     ) -> None:
-        """`symbols`: all that the feeds will try to get; they count as lost until an `Up` names them."""
+        """`symbols`: all that the feeds will try to get; they count as lost until an `Up` names them.
+
+        `on_gap` hears of every gap that is not the feed's: kind, since, until (until − since is how far a clock was
+        set). Like `commit` it must not wait, and it must not put anything here.
+        """
         self._engine = engine
         self._clock = clock
         self._commit = commit
+        self._on_gap = on_gap
         self._inbox: deque[Event] = deque()
         self._came = trio.Event()
         self._lost = dict.fromkeys(symbols)  # an ordered set
@@ -95,23 +106,31 @@ class Evaluator:
         self._note_drops()
 
     def _follow_the_wall(self) -> None:
-        """A machine that slept, or a clock that was set forward: no less a gap."""
-        if skipped := self._clock.catch_up():
-            log.warning("clock set forward seconds=%.1f", skipped / SECOND_NS)
-            self._insert_gap(self._here, self._clock.now())
+        """A machine that slept, or a clock that was set: no less a gap, though our time never falls."""
+        step = self._clock.catch_up()
+        now = self._clock.now()
+        if step > 0:
+            log.warning("clock set forward seconds=%.1f", step / SECOND_NS)
+            self._insert_gap(Gap.CLOCK_FORWARD, self._here, now)
+        elif step < 0:
+            log.warning("clock set back seconds=%.1f", -step / SECOND_NS)
+            self._insert_gap(Gap.CLOCK_BACK, now + step, now)
 
     def _note_absence(self, now: int) -> None:
         """Before anything that came after it: a gap, from the last moment this task was there until now."""
         if now - self._here > _AWAY_NS:
             log.warning("evaluation away seconds=%.1f", (now - self._here) / SECOND_NS)
-            self._insert_gap(self._here, now)
+            self._insert_gap(Gap.AWAY, self._here, now)
         self._here = max(self._here, now)
 
-    def _insert_gap(self, since: int, now: int) -> None:
+    def _insert_gap(self, kind: Gap, since: int, now: int) -> None:
+        """All is blind in between. A clock that was set back took no time: the gap is this moment."""
+        lost = now if kind is Gap.CLOCK_BACK else since
         self._here = now
-        self._inbox += (Down(since, ("*",)), Up(now, ("*",)))
+        self._inbox += (Down(lost, ("*",)), Up(now, ("*",)))
         if self._lost:  # what was lost before is not back because we are
             self._inbox.append(Down(now, tuple(self._lost)))
+        self._on_gap(kind, since, now)
 
     def _until_next_tick_s(self) -> float:
         """A tick is due when the clock is past a whole second; 1 ms more makes sure that it is."""

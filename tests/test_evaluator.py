@@ -1,6 +1,7 @@
 """The task between feeds and notifiers, in virtual time."""
 
 from collections.abc import Sequence
+from datetime import date
 
 import pytest
 import trio
@@ -10,7 +11,8 @@ from engine.alert import Alert, State
 from engine.clock import Clock
 from engine.evaluation.engine import Engine
 from engine.evaluator import Evaluator
-from engine.kst import DAY_NS, SECOND_NS, clock_time
+from engine.gap import Gap
+from engine.kst import DAY_NS, SECOND_NS, clock_time, day_of, day_start
 from engine.record import Record
 from engine.rules.model import Condition, Group, Logic, Operator, Rule
 from engine.session import Hours
@@ -25,25 +27,44 @@ HELD = Rule(
 )
 
 
+NOON = day_start(day_of(date(2026, 11, 20))) + 12 * 3600 * SECOND_NS
+HOUR_NS = 3600 * SECOND_NS
+
+
 def frame(t: int, net: int) -> Frame:
     return Frame(t, (Record("005930", clock_time(t), 0, 0, net, 0, net, 0, 0, 0, 0),), "")
+
+
+class Wall:
+    """The machine's clock: goes with Trio's, virtual or not, until somebody sets it."""
+
+    def __init__(self) -> None:
+        self.set_by = 0
+
+    def __call__(self) -> int:
+        return NOON + self.set_by + int(trio.current_time() * 1e9)
 
 
 class House:
     """An evaluator on a clock of its own, and what came out of it when."""
 
     def __init__(self, nursery: trio.Nursery, *rules: Rule) -> None:
-        self.clock = Clock()
+        self.wall = Wall()
+        self.clock = Clock(self.wall)
+        self.gaps: list[tuple[Gap, int, int]] = []
         self.engine = Engine(rules, Hours(0, DAY_NS))
         self.batches: list[list[Alert]] = []
         self.times: list[int] = []
-        self.evaluator = Evaluator(self.engine, self.clock, self._commit)
+        self.evaluator = Evaluator(self.engine, self.clock, self._commit, (), self._note_gap)
         self.evaluator.put(Start(self.clock.now()))
         nursery.start_soon(self.evaluator.run)
 
     def _commit(self, alerts: Sequence[Alert]) -> None:
         self.batches.append(list(alerts))
         self.times.append(self.clock.now())
+
+    def _note_gap(self, kind: Gap, since: int, until: int) -> None:
+        self.gaps.append((kind, since, until))
 
     @property
     def told(self) -> list[tuple[State, int]]:
@@ -196,22 +217,80 @@ async def test_what_was_lost_before_an_absence_is_lost_after_it(nursery: trio.Nu
 
 
 async def test_a_clock_that_fell_behind_catches_up_as_a_gap(
-    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After a machine had slept for a minute, every record looked like one from the future, and was dropped."""
     house = House(nursery, HELD)
-    monkeypatch.setattr("time.time_ns", house.clock.now)
     house.evaluator.put(Up(house.clock.now(), ("005930",)))
     await trio.sleep(10)
-    assert "set forward" not in caplog.text
+    assert "clock set" not in caplog.text
     before = house.clock.now()
-    monkeypatch.setattr("time.time_ns", lambda: before + 70 * SECOND_NS)
+    house.wall.set_by += 70 * SECOND_NS
     await trio.sleep(1.5)
     assert house.clock.now() - before >= 70 * SECOND_NS
-    assert caplog.text.count("clock set forward seconds=") == 1
+    assert caplog.text.count("clock set forward seconds=70.0") == 1
+    ((kind, since, until),) = house.gaps
+    assert kind is Gap.CLOCK_FORWARD
+    assert 70 * SECOND_NS <= until - since <= 72 * SECOND_NS
     house.evaluator.put(frame(house.clock.now(), 1))
     await trio.sleep(0.1)
     assert house.engine.counters.records == 1
+
+
+async def test_a_clock_set_back_is_a_gap_of_no_length_and_nothing_else(
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two hours back and, ten minutes later, forth again: what is pending starts anew once, and fires when due."""
+    house = House(nursery, HELD)
+    started = house.clock.now()
+    house.evaluator.put(Up(started, ("005930",)))
+    house.evaluator.put(frame(started, 11))
+    await trio.sleep(2.5)
+    house.wall.set_by -= 2 * HOUR_NS
+    await trio.sleep(1)
+    back = house.clock.now()
+    assert back - started == pytest.approx(3.5 * SECOND_NS, abs=10_000_000)
+    house.evaluator.put(frame(back, 12))  # the blindness ends, pending begins again
+    await trio.sleep(600)
+    (fired,) = (at for state, at in house.told if state is State.FIRING)
+    assert back + 5 * SECOND_NS <= fired <= back + 6 * SECOND_NS
+    house.wall.set_by += 2 * HOUR_NS
+    await trio.sleep(10)
+    ((kind, since, until),) = house.gaps
+    assert kind is Gap.CLOCK_BACK
+    assert until - since == pytest.approx(2 * HOUR_NS, abs=5_000_000)
+    assert caplog.text.count("clock set") == 1
+    assert house.engine.counters.records == 2
+
+
+async def test_a_clock_set_back_makes_windows_blind_but_no_symbol_that_was_lost_seen(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    house = House(nursery, HELD)
+    house.evaluator.put(Up(house.clock.now(), ("005930",)))
+    house.evaluator.put(frame(house.clock.now(), 1))
+    await trio.sleep(1.5)
+    house.wall.set_by -= 10 * SECOND_NS
+    await trio.sleep(1.5)
+    assert house.engine.state()[0].blind
+    house.evaluator.put(frame(house.clock.now(), 1))
+    house.evaluator.put(Down(house.clock.now(), ("005930",)))
+    await trio.sleep(1)
+    house.wall.set_by -= 10 * SECOND_NS
+    await trio.sleep(200)
+    assert len(house.gaps) == 2
+    assert house.engine.state()[0].blind
+
+
+async def test_an_absence_is_told_with_its_span(nursery: trio.Nursery) -> None:
+    house = House(nursery, HELD)
+    started = house.clock.now()
+    house.clock._wall_ns += 20 * SECOND_NS
+    house.evaluator.put(frame(house.clock.now(), 1))
+    ((kind, since, until),) = house.gaps
+    assert kind is Gap.AWAY
+    assert since - started < SECOND_NS
+    assert 20 * SECOND_NS <= until - since < 21 * SECOND_NS
 
 
 async def test_what_was_never_up_is_not_up_after_an_absence(nursery: trio.Nursery) -> None:

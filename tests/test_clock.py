@@ -1,0 +1,177 @@
+"""The daemon's clock against a machine's clock that is set, slewed, and wrong. Time is virtual."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from engine.clock import Clock
+from engine.kst import SECOND_NS
+
+START = 1_800_000_000 * SECOND_NS
+HOUR_NS = 3600 * SECOND_NS
+MS = 1_000_000
+
+
+class Wall:
+    """A machine's clock. `rate`: how fast it goes, measured by Trio's."""
+
+    def __init__(self) -> None:
+        self.t = START
+        self.rate = 1.0
+        self._read = trio.current_time()
+
+    def __call__(self) -> int:
+        now = trio.current_time()
+        self.t += int((now - self._read) * self.rate * 1e9)
+        self._read = now
+        return self.t
+
+
+class Desk:
+    """A clock that is looked at every second, and what it said."""
+
+    def __init__(self, time: MockClock) -> None:
+        self.time = time
+        self.wall = Wall()
+        self.clock = Clock(self.wall)
+        self.steps: list[int] = []
+        self.last = 0
+
+    def run(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.time.jump(1)
+            if step := self.clock.catch_up():
+                self.steps.append(step)
+            assert self.clock.now() >= self.last
+            self.last = self.clock.now()
+
+    @property
+    def off_ms(self) -> int:
+        """How far the clock is ahead of the machine's."""
+        return round((self.clock.now() - self.wall()) / MS)
+
+
+async def test_nothing_happens_where_nothing_is_set(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.run(1000)
+    assert (it.steps, it.off_ms) == ([], 0)
+
+
+@pytest.mark.parametrize("rate", [1 + 500e-6, 1 - 500e-6])
+async def test_a_day_of_slewing_is_followed_without_a_word(mock_clock: MockClock, rate: float) -> None:
+    it = Desk(mock_clock)
+    it.wall.rate = rate
+    it.run(86_400)
+    assert it.steps == []
+    assert abs(it.off_ms) <= 1
+
+
+async def test_two_hours_forth_are_taken_over_at_once(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.run(10)
+    it.wall.t += 2 * HOUR_NS
+    it.run(10)
+    assert it.steps == [pytest.approx(2 * HOUR_NS, abs=MS)]
+    assert it.off_ms == 0
+
+
+async def test_two_hours_back_change_nothing_and_are_said_once(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.run(10)
+    before = it.clock.now()
+    it.wall.t -= 2 * HOUR_NS
+    it.run(600)
+    assert it.steps == [pytest.approx(-2 * HOUR_NS, abs=MS)]
+    assert it.clock.now() - before == pytest.approx(600 * SECOND_NS, abs=601 * MS)  # it comes back by 1 ms a second
+    it.wall.t += 2 * HOUR_NS
+    it.run(1000)
+    assert len(it.steps) == 1
+    assert it.off_ms == 0
+
+
+async def test_back_and_further_forth_than_before_is_one_of_each(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.wall.t -= 10 * SECOND_NS
+    it.run(1)
+    it.wall.t += 40 * SECOND_NS
+    it.run(1)
+    back, forth = it.steps
+    assert back == pytest.approx(-10 * SECOND_NS, abs=2 * MS)
+    assert forth == pytest.approx(30 * SECOND_NS, abs=2 * MS)
+    assert abs(it.off_ms) <= 2
+
+
+async def test_a_minute_back_is_made_good_within_a_day(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.wall.t -= 60 * SECOND_NS
+    it.run(17 * 3600)
+    assert len(it.steps) == 1
+    assert it.off_ms == 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+async def test_small_steps_are_made_good_slowly(mock_clock: MockClock, sign: int) -> None:
+    it = Desk(mock_clock)
+    it.wall.t += sign * 900 * MS
+    it.run(100)
+    assert it.off_ms * -sign == pytest.approx(800, abs=2)
+    it.run(900)
+    assert (it.steps, it.off_ms) == ([], 0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+async def test_small_steps_add_up(mock_clock: MockClock, sign: int) -> None:
+    it = Desk(mock_clock)
+    for _ in range(4):
+        it.wall.t += sign * 600 * MS
+        it.run(5)
+    assert sum(it.steps) == pytest.approx(sign * 2400 * MS, abs=25 * MS)
+    assert len(it.steps) == 2
+    it.run(2500)
+    assert (len(it.steps), it.off_ms) == (2, 0)
+
+
+async def test_steps_back_add_up_too(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    for _ in range(3):
+        it.wall.t -= HOUR_NS
+        it.run(5)
+    it.wall.t += 3 * HOUR_NS
+    it.run(100)
+    assert len(it.steps) == 3
+    assert abs(it.off_ms) <= 1
+
+
+async def test_looking_often_slews_no_faster(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.wall.t += 500 * MS
+    for _ in range(10_000):
+        mock_clock.jump(0.0001)
+        it.clock.catch_up()
+    assert it.off_ms == pytest.approx(-499, abs=1)
+
+
+async def test_looking_rarely_holds_time_for_no_more_than_a_moment(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.wall.t -= 120 * SECOND_NS
+    it.run(1)
+    mock_clock.jump(3 * 3600)
+    before = it.clock.now()
+    it.clock.catch_up()
+    mock_clock.jump(0.011)
+    assert it.clock.now() > before
+
+
+async def test_a_process_stopped_between_two_readings_saw_no_step(mock_clock: MockClock) -> None:
+    def wall() -> int:
+        t = START + int((trio.current_time() - started) * 1e9)
+        if stopped:
+            mock_clock.jump(30)
+        return t
+
+    started, stopped = trio.current_time(), False
+    clock = Clock(wall)
+    stopped = True
+    assert clock.catch_up() == 0
+    stopped = False
+    assert clock.catch_up() == 0
