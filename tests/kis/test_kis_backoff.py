@@ -1,8 +1,9 @@
 """When to connect again, with time and chance passed in."""
 
-import dataclasses
 import json
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.config.model import Backoff
 from engine.kis import backoff
-from engine.kis.backoff import HOUR_NS, Ending, State
+from engine.kis.backoff import HOUR_NS, Ending, Memory, State
 from engine.kst import SECOND_NS
 
 NOW = 1_800_000_000 * SECOND_NS
@@ -81,7 +82,51 @@ def test_no_hour_sees_more_than_the_allowed_attempts() -> None:
         state = backoff.ended(state, Ending.LOST, now, settings, 0.0)
     assert all(late - early >= HOUR_NS for early, late in zip(attempts, attempts[20:], strict=False))
     assert len(state.attempts) <= 21
-    assert attempts[19] - attempts[0] < HOUR_NS / 2  # the limit, not the delays, was what held
+
+
+LONGEST = {1: 3601, 2: 1801, 3: 1801, 10: 601, 20: 328, 60: 117}
+"""Seconds, by `max_per_hour`."""
+
+
+@pytest.mark.parametrize("limit", LONGEST)
+def test_an_outage_of_hours_is_stretched_and_never_stopped(limit: int) -> None:
+    """Quick attempts used up the hour in 17 minutes; the broker was back, and the feed stayed away for 43 more."""
+    settings = Backoff(max_per_hour=limit)
+    state, now, attempts = State(), NOW, []
+    for _ in range(10 * limit):
+        assert backoff.ready_at(state, now, settings) <= now
+        state = backoff.attempted(state, now)
+        attempts.append(now)
+        state = backoff.ended(state, Ending.LOST, now, settings, 0.0)
+        now = max(now, state.not_before)  # the hard limit is never what holds
+    waited = [(late - early) / SECOND_NS for early, late in pairwise(attempts)]
+    assert max(waited) <= LONGEST[limit]
+    assert len([t for t in attempts if t < NOW + HOUR_NS]) >= 0.75 * limit
+
+
+@given(
+    st.integers(1, 30),
+    st.lists(st.tuples(st.sampled_from([Ending.LOST, Ending.SILENT]), st.integers(0, 4000)), min_size=1, max_size=80),
+)
+def test_the_longest_wait_holds_however_long_connections_last(limit: int, course: list[tuple[Ending, int]]) -> None:
+    settings = Backoff(max_per_hour=limit)
+    state, now, attempts = State(), NOW, list[int]()
+    for ending, lasted_s in course:
+        state = backoff.attempted(state, now)
+        attempts.append(now)
+        now += lasted_s * SECOND_NS
+        state = backoff.proven(state) if lasted_s > 60 else state
+        state = backoff.ended(state, ending, now, settings, 0.5)
+        ready = backoff.ready_at(state, now, settings)
+        assert ready - now <= max(60 * SECOND_NS, HOUR_NS // (limit + 1 - (limit + 1) // 2) + 1)
+        now = ready
+    assert all(late - early >= HOUR_NS for early, late in zip(attempts, attempts[limit:], strict=False))
+
+
+def test_after_restarts_the_rest_of_the_hour_is_spread() -> None:
+    state = State(attempts=tuple(NOW + second for second in range(18)))
+    state = backoff.ended(state, Ending.LOST, NOW + 18, SETTINGS, 0.0)
+    assert state.not_before - NOW == pytest.approx(HOUR_NS / 3, rel=1e-6)
 
 
 def test_a_crash_loop_is_held_too() -> None:
@@ -111,7 +156,63 @@ def test_a_clock_that_was_ahead_blocks_for_an_hour_at_most() -> None:
     assert backoff.ready_at(state, NOW, SETTINGS) <= NOW + HOUR_NS
 
 
-def test_the_state_survives_json() -> None:
-    state = backoff.ended(backoff.attempted(State(), NOW), Ending.IN_USE, NOW, SETTINGS, 0.5)
-    fields = json.loads(json.dumps(dataclasses.asdict(state)))
-    assert State(**{**fields, "attempts": tuple(fields["attempts"])}) == state
+def test_a_clock_that_was_ahead_when_it_was_stored_does_not_block_for_longer() -> None:
+    """The hour seemed full at each look, until the date that the clock once showed."""
+    year = 365 * 24 * HOUR_NS
+    state = State(attempts=(NOW + year,) * 20, not_before=NOW + year, rounds=(NOW + year,))
+    state = backoff.recalled(state, NOW)
+    assert backoff.ready_at(state, NOW + HOUR_NS, SETTINGS) <= NOW + HOUR_NS
+    assert state.rounds == (NOW,)
+
+
+def test_silence_counts_like_a_loss() -> None:
+    assert delays(Ending.LOST, Ending.SILENT, Ending.LOST) == [3, 6, 12]
+
+
+def test_only_the_approval_endpoint_denies_and_only_a_key_takes_it_back() -> None:
+    state = backoff.ended(State(), Ending.KEY_REFUSED, NOW, SETTINGS, 0.0)
+    assert not state.denied
+    state = backoff.ended(state, Ending.CREDENTIALS, NOW, SETTINGS, 0.0)
+    state = backoff.ended(state, Ending.LOST, NOW, SETTINGS, 0.0)
+    assert state.denied
+    assert not backoff.approved(state).denied
+
+
+def test_what_cannot_be_written_down_is_as_far_apart_as_the_rest_of_the_hour_allows() -> None:
+    assert backoff.share(State(), NOW, SETTINGS) == HOUR_NS // 20
+    assert backoff.share(State(attempts=(NOW,) * 19), NOW, SETTINGS) == HOUR_NS
+    assert backoff.share(State(attempts=(NOW,) * 25), NOW, SETTINGS) == HOUR_NS
+
+
+SEEN = Memory(
+    State(attempts=(NOW, NOW + 1), lost=1, in_use=2, refused=3, too_often=4, not_before=NOW, denied=True, rounds=(5,)),
+    approved=True,
+)
+
+
+@pytest.mark.parametrize("memory", [Memory(), SEEN])
+def test_the_memory_survives_json(memory: Memory) -> None:
+    assert Memory.from_dict(json.loads(json.dumps(memory.to_dict()))) == memory
+    assert Memory.from_dict(memory.to_dict()) == memory
+
+
+def damaged() -> Iterator[object]:
+    yield from (None, [], "x", 1, {}, {"state": {}}, {"state": {}, "approved": True}, {"state": [], "approved": True})
+    good = SEEN.to_dict()
+    yield {**good, "more": 1}
+    yield {**good, "approved": 1}
+    for name, value in good["state"].items():
+        yield {**good, "state": {key: kept for key, kept in good["state"].items() if key != name}}
+        wrongs: tuple[object, ...] = (None, "1", 1.5, -1, 2**63, [-1], [True], [1.0], [0] * 129, {}, not value)
+        for wrong in wrongs:
+            if type(wrong) is not type(value):
+                yield {**good, "state": {**good["state"], name: wrong}}
+    yield {**good, "state": {**good["state"], "more": 1}}
+    yield {**good, "state": {**good["state"], "lost": -1}}
+    yield {**good, "state": {**good["state"], "attempts": [0] * 129}}
+    yield {**good, "state": {**good["state"], "attempts": [1, None]}}
+
+
+@pytest.mark.parametrize("data", list(damaged()))
+def test_of_a_damaged_memory_nothing_is_believed(data: object) -> None:
+    assert Memory.from_dict(data) is None
