@@ -98,7 +98,7 @@ class Master:
         ranked = []
         for index, count in shared.items():
             stock, key = self._keys[index]
-            likeness = 2 * count / (len(pairs) + len(_pairs(key)))
+            likeness = 2 * count / (len(pairs) + len(key) + 1)  # pairs of a key: one more than characters
             if likeness >= _LEAST_LIKENESS:
                 ranked.append((-likeness, *_importance(stock), stock))
         return [stock for *_, stock in sorted(ranked)[:MAX_CANDIDATES]]
