@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "evaluation": set(),
     # edges
     "kis": {"clock"},
-    "simulator": {"clock"},
+    "simulator": {"clock", "toml", "validation"},
     "delivery": {"clock"},
     "store": {"delivery"},
     "ops": {"plan"},
@@ -50,7 +50,8 @@ PURE = [
     "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
     "kis/backoff", "kis/protocol", "kis/slots", "kis/status", "kst", "locale", "problems", "record",
     "rules/document", "rules/model", "rules/names", "session", "simulator/codes", "simulator/desk",
-    "simulator/keys", "simulator/market", "simulator/messages", "stream", "symbols/builtin",
+    "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
+    "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",
     "symbols/master", "symbols/mst", "text", "trading_days", "units", "ops/overview",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}

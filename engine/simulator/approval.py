@@ -4,11 +4,15 @@ import json
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from uuid import uuid4
 
 import h11
 import trio
 
+from engine.simulator import approval_faults
+from engine.simulator.faults import Faults
 from engine.simulator.keys import DESCRIPTIONS, Granted, Keys, Refused
+from engine.simulator.kinds import ApprovalDud, ApprovalStatus, Fault
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +23,8 @@ REQUEST_TIMEOUT_S = 10.0
 """From the connection, or the end of the request before, to the last byte of the answer."""
 MAX_CONNECTIONS = 64
 _READ = 4 * 1024
+_BLOCKED = ApprovalStatus(do="approval-status", status=403, body="json")
+"""What is answered while a churn block holds."""
 _JSON = b"application/json; charset=utf-8"
 
 
@@ -33,8 +39,9 @@ class _BadRequestError(Exception):
 class Endpoint:
     """Answers HTTP connections; `granted` and `refused` count what was asked for properly and what was not."""
 
-    def __init__(self, keys: Keys, now: Callable[[], int]) -> None:
+    def __init__(self, keys: Keys, now: Callable[[], int], faults: Faults | None = None) -> None:
         self._keys = keys
+        self._faults = faults
         self._now = now
         self._connections = 0
         self.granted = 0
@@ -57,7 +64,7 @@ class Endpoint:
         while True:
             with trio.move_on_after(REQUEST_TIMEOUT_S) as patience:
                 try:
-                    if not await self._request(stream, http):
+                    if not await self._request(stream, http, patience):
                         return
                 except h11.RemoteProtocolError as error:
                     await _give_up(stream, http, HTTPStatus(error.error_status_hint))
@@ -69,7 +76,9 @@ class Endpoint:
                 return
             http.start_next_cycle()
 
-    async def _request(self, stream: trio.abc.HalfCloseableStream, http: h11.Connection) -> bool:
+    async def _request(
+        self, stream: trio.abc.HalfCloseableStream, http: h11.Connection, patience: trio.CancelScope
+    ) -> bool:
         """Answer the next request; False if there is none."""
         request = await _next_event(stream, http)
         if not isinstance(request, h11.Request):
@@ -79,16 +88,32 @@ class Endpoint:
         if request.method != b"POST":
             raise _BadRequestError(HTTPStatus.METHOD_NOT_ALLOWED)
         body = await _body(stream, http)
-        status, answer = self._answer(request, body)
-        await _respond(stream, http, status, json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode())
+        faults = self._holding()
+        if faults:
+            patience.deadline = trio.current_time() + approval_faults.MAX_S
+            if await approval_faults.play(stream, faults):
+                self.refused += 1
+                return False
+        sink = approval_faults.sink(stream, faults)
+        status, answer = self._answer(request, body, dud=any(isinstance(each, ApprovalDud) for each in faults))
+        await _respond(sink, http, status, json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode())
         return True
 
-    def _answer(self, request: h11.Request, body: bytes) -> tuple[HTTPStatus, dict[str, str]]:
+    def _holding(self) -> list[Fault]:
+        """The faults that this request meets."""
+        if self._faults is None:
+            return []
+        now = self._now()
+        if self._faults.blocked(now):
+            return [_BLOCKED]
+        return self._faults.approval(now)
+
+    def _answer(self, request: h11.Request, body: bytes, *, dud: bool) -> tuple[HTTPStatus, dict[str, str]]:
         outcome = self._outcome(request, body)
         if isinstance(outcome, Granted):
             self.granted += 1
             log.info("simulator approval=granted")
-            return HTTPStatus.OK, {"approval_key": outcome.approval_key}
+            return HTTPStatus.OK, {"approval_key": str(uuid4()) if dud else outcome.approval_key}
         self.refused += 1
         log.info("simulator approval=refused error_code=%s", outcome.code)
         return HTTPStatus.FORBIDDEN, {"error_description": DESCRIPTIONS[outcome.code], "error_code": outcome.code}
@@ -125,7 +150,7 @@ async def _body(stream: trio.abc.HalfCloseableStream, http: h11.Connection) -> b
 
 
 async def _respond(
-    stream: trio.abc.HalfCloseableStream,
+    stream: trio.abc.SendStream,
     http: h11.Connection,
     status: HTTPStatus,
     body: bytes,

@@ -1,15 +1,22 @@
 """One client's WebSocket connection: reads its requests, sends it answers and data, looks whether it is still there."""
 
 import logging
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 import trio
 
-from engine.simulator import messages
+from engine.kst import SECOND_NS
+from engine.simulator import messages, wire
+from engine.simulator.data import Spoiler
 from engine.simulator.desk import Answer, Session
+from engine.simulator.faults import ConnectionFaults
+from engine.simulator.kinds import Close, Fin, HugeHeader, Moment, PingPong, Reset
 from engine.simulator.websocket import Closed, Control, Gone, Incoming, Text, Violation, WebSocket
+from engine.simulator.wire import Raw
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +27,11 @@ _SEND_TIMEOUT_S = 10.0
 """A client that takes nothing at all for so long is cut off, however little there is for it."""
 _FAREWELL_S = 1.0
 """For the last frame and the client's own end; the simulator's stop waits no longer than this."""
+_KEEP_S = 3_600.0
+"""A connection that a fault leaves standing without life ends after so long, if its client does not end it."""
+_LOOK_S = 0.25
+"""How often the beat of PINGPONG is looked at where a scenario may change it."""
+_HALF_A_FRAME = wire.frame(b"0|H0STPGM0|001|005930^090000^1^1^1^1^0^0^1^1^0")[:20]
 
 
 class Kind(StrEnum):
@@ -34,7 +46,9 @@ class Outgoing:
     """Something for the client, and what it is for."""
 
     kind: Kind
-    frame: Text | Control
+    frame: Text | Control | Raw
+    frames: int = 1
+    """How many data frames that is."""
 
 
 class End(StrEnum):
@@ -47,6 +61,7 @@ class End(StrEnum):
     SLOW = "too-slow"
     VIOLATION = "protocol-violation"
     STOPPED = "stopped"  # the simulator ends
+    FAULT = "fault"  # the scenario ends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,8 @@ class Pulse:
 
     idle_s: float = 10.0
     patience_s: float = 10.0
+    busy: bool = False
+    """Whether it is sent at that pace whatever the traffic."""
 
 
 class Host(Protocol):
@@ -77,8 +94,17 @@ class Host(Protocol):
 class Connection:
     """Runs one connection to its end; `end` says how it came, and is None before."""
 
-    def __init__(self, session: Session, websocket: WebSocket, host: Host, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        session: Session,
+        websocket: WebSocket,
+        host: Host,
+        pulse: Pulse,
+        faults: ConnectionFaults | None = None,
+    ) -> None:
         self.session = session
+        self.faults = faults
+        self.spoiler = None if faults is None else Spoiler(faults)
         self.end: End | None = None
         self.frames = 0
         """Data frames put on the way."""
@@ -90,7 +116,10 @@ class Connection:
         self._close_code = 1001
         self._last_traffic_s = trio.current_time()
         self._ping: str | None = None
+        self._ping_s = trio.current_time()
         self._pinged = trio.Event()
+        self._last_word: Moment | None = None
+        self._deaf = False
 
     async def run(self) -> None:
         """Serve the client until either side ends it, then say goodbye as befits the reason."""
@@ -106,13 +135,41 @@ class Connection:
             self._host.over(self)
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _FAREWELL_S):
                 await self._farewell(self.end)
+            if isinstance(self._last_word, Close) and self._last_word.keep_tcp:
+                await self._keep()
             await self._websocket.aclose()
+
+    def play(self, now: int) -> None:
+        """Do what the scenario has in store for this connection by itself."""
+        if self.faults is None or self.end is not None:
+            return
+        for text in self.faults.late(now):
+            self.emit(Outgoing(Kind.ANSWER, Text(text)))
+        for moment in self.faults.moments(now):
+            self._strike(moment)
+
+    def _strike(self, moment: Moment) -> None:
+        match moment:
+            case Reset():
+                self._last_word = moment
+                self._cut(End.FAULT)
+            case HugeHeader():
+                self.emit(Outgoing(Kind.DATA, Raw(wire.header(wire.TEXT, moment.size)), 0))
+            case _:
+                self._last_word = moment
+                self._conclude(End.FAULT)
+
+    @property
+    def _silent(self) -> bool:
+        return self.faults is not None and self.faults.silent(self._host.now())
 
     def emit(self, outgoing: Outgoing) -> None:
         """Put something on its way to the client: the one door through which everything goes, in this order."""
+        if self._silent:
+            return
         self._last_traffic_s = trio.current_time()
         if outgoing.kind is Kind.DATA:
-            self.frames += 1
+            self.frames += outgoing.frames
         try:
             self._outbox.send_nowait(outgoing)
         except trio.WouldBlock:
@@ -139,10 +196,17 @@ class Connection:
                     self._take(incoming)
                     if self.end is not None:
                         break
+                if self._deaf:
+                    await self._websocket.wait_for_end()
+                    self._cut(End.LOST)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._cut(End.LOST)
 
     def _take(self, incoming: Incoming) -> None:
+        if self._silent and not isinstance(incoming, Gone):
+            # Nobody is there to read it. After a close frame nothing can follow but the end of the connection.
+            self._deaf = isinstance(incoming, (Closed, Violation))
+            return
         match incoming:
             case Text(text):
                 self._take_text(text)
@@ -166,9 +230,17 @@ class Connection:
             log.info("simulator connection=%d stray-pingpong", self.session.number)
         else:
             answer = self._host.ask(self, text)
-            self.emit(Outgoing(Kind.ANSWER, Text(answer.text)))
+            for each in self._texts(answer):
+                self.emit(Outgoing(Kind.ANSWER, Text(each)))
             if answer.drops:
                 self._conclude(End.REFUSED)
+
+    def _texts(self, answer: Answer) -> list[str]:
+        """The answer as it goes out now."""
+        if self.faults is None:
+            return [answer.text]
+        symbol = "" if answer.registration is None else answer.registration[1]
+        return self.faults.answer(answer.text, symbol, self._host.now(), subscribe=answer.subscribe)
 
     def _take_control(self, control: Control) -> None:
         if self._ping is not None and control.payload == self._ping.encode():
@@ -197,23 +269,69 @@ class Connection:
     async def _beat(self) -> None:
         """Send PINGPONG after every stretch without traffic, and hang up on a client that leaves one unanswered."""
         while True:
-            quiet_until_s = self._last_traffic_s + self._pulse.idle_s
+            pulse = self._pulse_now()
+            quiet_until_s = math.inf
+            if pulse is not None:
+                quiet_until_s = (self._ping_s if pulse.busy else self._last_traffic_s) + pulse.idle_s
             if trio.current_time() < quiet_until_s:
-                await trio.sleep_until(quiet_until_s)
+                look_s = math.inf if self.faults is None else trio.current_time() + _LOOK_S
+                await trio.sleep_until(min(quiet_until_s, look_s))
                 continue
-            self._ping, self._pinged = messages.pingpong(self._host.now()), trio.Event()
-            self.emit(Outgoing(Kind.PINGPONG, Text(self._ping)))
-            with trio.move_on_after(self._pulse.patience_s):
-                await self._pinged.wait()
-            if not self._pinged.is_set():
-                self._cut(End.SILENT)
+            if not await self._ping_and_wait(pulse or self._pulse):
                 return
+
+    async def _ping_and_wait(self, pulse: Pulse) -> bool:
+        """Send PINGPONG and wait for its answer; False if there is none."""
+        self._ping, self._pinged = messages.pingpong(self._host.now()), trio.Event()
+        self._ping_s = trio.current_time()
+        self.emit(Outgoing(Kind.PINGPONG, Text(self._ping)))
+        with trio.move_on_after(pulse.patience_s):
+            await self._pinged.wait()
+        if self._pinged.is_set() or self._silent:
+            return True
+        self._cut(End.SILENT)
+        return False
+
+    def _pulse_now(self) -> Pulse | None:
+        """How PINGPONG is sent at present; None: not at all."""
+        if self.faults is None:
+            return self._pulse
+        fault = self.faults.pulse(self._host.now())
+        if fault is None and not self._silent:
+            return self._pulse
+        if self._silent or not isinstance(fault, PingPong):
+            return None
+        return Pulse(fault.idle / SECOND_NS, fault.patience / SECOND_NS, busy=fault.busy)
+
+    async def _keep(self) -> None:
+        """Leave the connection as it is until the client ends it."""
+        with trio.move_on_after(_KEEP_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self._websocket.wait_for_end()
 
     async def _farewell(self, end: End) -> None:
         try:
+            if end is End.FAULT:
+                await self._end_by_fault()
+                return
             if end in (End.CLOSED, End.VIOLATION, End.STOPPED) and self._websocket.can_close:
                 await self._websocket.close(self._close_code)
             if end not in (End.LOST, End.SLOW):
                 await self._websocket.hang_up()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # it was quicker
+
+    async def _end_by_fault(self) -> None:
+        match self._last_word:
+            case Reset(halfway=halfway):
+                if halfway and self._websocket.can_close:
+                    await self._websocket.spoil(_HALF_A_FRAME)
+                await self._websocket.reset()
+            case Close(code=code, keep_tcp=keep_tcp):
+                if self._websocket.can_close:
+                    await self._websocket.close(code)
+                if not keep_tcp:
+                    await self._websocket.hang_up()
+            case Fin(halfway=halfway):
+                if halfway and self._websocket.can_close:
+                    await self._websocket.spoil(_HALF_A_FRAME)
+                await self._websocket.hang_up()

@@ -10,7 +10,7 @@ first rule has something to say within seconds and takes it back soon after. At 
 on: of every pace both sides are there, whatever the seed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from engine.kst import DAY_NS, SECOND_NS, clock_time, day_number
@@ -195,6 +195,15 @@ class Market:
         while self._next <= now:
             self._moment(self._next, records)
         return records
+
+    def trades(self, symbols: Sequence[str], count: int, now: int, random: Random) -> list[Record]:
+        """So many more records at this instant, of these symbols in turn, which must be in the market.
+
+        They move the totals and draw from `random` alone: what the market would have drawn stays as it was.
+        """
+        stamp = clock_time(now)
+        stocks = [self._stocks[symbol] for symbol in symbols]
+        return [stocks[at % len(stocks)].trade(now, stamp, random) for at in range(count)]
 
     def _add(self, code: str, records_per_s: float) -> None:
         stock = _Stock(code, len(self._stocks), self._random)

@@ -30,11 +30,16 @@ TEXTS = {
     "OPSP0001": ("0", "UNSUBSCRIBE SUCCESS"),
     "OPSP0002": ("1", "ALREADY IN SUBSCRIBE"),
     "OPSP0003": ("1", "UNSUBSCRIBE ERROR(not found!)"),
+    "OPSP0007": ("1", "SUBSCRIBE INTERNAL ERROR"),
     "OPSP0008": ("1", "MAX SUBSCRIBE OVER"),
+    "OPSP0009": ("1", "SUBSCRIBE ERROR : mci send failed"),
+    "OPSP0010": ("1", "SUBSCRIBE WARNING : invalid appkey"),
     "OPSP0011": ("1", "invalid approval : NOT FOUND"),
     "OPSP8991": ("1", "SUBSCRIBE ERROR : invalid tr_id"),
     "OPSP8992": ("1", "SUBSCRIBE ERROR : invalid tr_key"),
     "OPSP8993": ("9", "JSON PARSING ERROR : invalid tr_key"),
+    "OPSP8994": ("9", "JSON PARSING ERROR : personalseckey not found"),
+    "OPSP8995": ("9", "JSON PARSING ERROR : appsecret not found"),
     "OPSP8996": ("9", "ALREADY IN USE appkey"),
     "OPSP8997": ("9", "JSON PARSING ERROR : invalid tr_type"),
     "OPSP8998": ("9", "JSON PARSING ERROR : invalid custtype"),
@@ -42,7 +47,9 @@ TEXTS = {
     "OPSP9990": ("9", "JSON PARSING ERROR : tr_key not found"),
     "OPSP9991": ("9", "JSON PARSING ERROR : input not found"),
     "OPSP9992": ("9", "JSON PARSING ERROR : body not found"),
+    "OPSP9993": ("9", "JSON PARSING ERROR : internal error"),
     "OPSP9994": ("9", "JSON PARSING ERROR : INVALID appkey"),
+    "OPSP9995": ("9", "JSON PARSING ERROR : resource not available"),
     "OPSP9996": ("9", "JSON PARSING ERROR : appkey"),
     "OPSP9997": ("9", "JSON PARSING ERROR : custtype not found"),
     "OPSP9998": ("9", "JSON PARSING ERROR : header not found"),
@@ -134,9 +141,15 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def answer(msg_cd: str, tr_id: str | None, tr_key: str | None) -> str:
-    """The control frame for a refusal. An unknown approval key gets no header at all, as the broker does it."""
-    rt_cd, msg1 = TEXTS[msg_cd]
+def answer(
+    msg_cd: str, tr_id: str | None, tr_key: str | None, *, rt_cd: str | None = None, msg1: str | None = None
+) -> str:
+    """The control frame for a refusal. An unknown approval key gets no header at all, as the broker does it.
+
+    `rt_cd` and `msg1` instead of the usual ones; for a code that nobody knows these are 1 and "ERROR".
+    """
+    usual_rt_cd, usual_msg1 = TEXTS.get(msg_cd, ("1", "ERROR"))
+    rt_cd, msg1 = usual_rt_cd if rt_cd is None else rt_cd, usual_msg1 if msg1 is None else msg1
     body = {"rt_cd": rt_cd, "msg_cd": msg_cd, "msg1": msg1}
     if msg_cd == "OPSP0011":
         return _json({"body": body})

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from random import SystemRandom
+from random import Random, SystemRandom
 from string import ascii_lowercase, hexdigits
 from typing import Never
 
@@ -15,14 +15,19 @@ from engine.config.model import Simulator as Settings
 from engine.errors import PgmwatchError
 from engine.kst import SECOND_NS
 from engine.loopback import is_loopback
-from engine.simulator import codes, messages
+from engine.simulator import codes, messages, wire
 from engine.simulator.approval import Endpoint
 from engine.simulator.connection import Connection, End, Kind, Outgoing, Pulse
+from engine.simulator.data import Spoiler
 from engine.simulator.desk import Answer, Desk, Session
+from engine.simulator.faults import Faults
 from engine.simulator.keys import Keys
+from engine.simulator.kinds import Handshake
 from engine.simulator.market import Market
 from engine.simulator.messages import MAX_RECORDS, TR_IDS, Cipher
+from engine.simulator.scenario import Scenario
 from engine.simulator.websocket import HandshakeFailedError, Text, WebSocket
+from engine.simulator.wire import Raw
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +36,12 @@ TICK_S = 0.05
 HANDSHAKE_TIMEOUT_S = 10.0
 MAX_CONNECTIONS = 100
 """WebSocket connections at once; each may hold about 2 MB of frames that wait."""
-
+_SPOILT_S = 600.0
+"""A handshake that stays unanswered is given up after so long, if the client does not."""
+_LUMP = 64
+"""Frames of a burst that go out together: a thousand lumps that wait are six seconds of 10,000 frames a second."""
+_BLOCKED = Handshake(do="handshake", how="refuse", status=403)
+_GARBAGE = b"\x15\x03\x03\x00\x02\x02\x28SSH-2.0-\r\n\r\n"
 
 _PATH = re.compile(r"/(tryitout(/[A-Za-z0-9]{1,32})?)?", re.ASCII)
 """What follows `/tryitout/` selects nothing, at the broker as here."""
@@ -78,6 +88,17 @@ class Status:
     """Records of the markets, whether anybody was registered for them or not."""
     frames: int
     ended: Mapping[End, int]
+    connections_opened: int
+    """WebSocket connections that were accepted."""
+    handshakes_refused: int
+    """Opening handshakes that a fault or a churn block spoilt."""
+    subscriptions_asked: int
+    unsubscriptions_asked: int
+    blocks: int
+    """Churn blocks so far, and whether one holds now."""
+    blocked: bool
+    faults: Mapping[str, int]
+    """Kind of fault → how many things it touched; empty without a scenario."""
 
 
 class Broker:
@@ -86,14 +107,19 @@ class Broker:
     Each TR has a market of its own, made up when somebody first registers for it; H0UNPGM0 is no sum of the others.
     """
 
-    def __init__(self, settings: Settings, behaviour: Behaviour = Behaviour()) -> None:
-        if settings.scenario:
-            raise SimulatorError(f"[simulator] scenario: this version plays no scenario files ({settings.scenario})")
+    def __init__(
+        self, settings: Settings, behaviour: Behaviour = Behaviour(), scenario: Scenario | None = None
+    ) -> None:
+        """`scenario`: what `settings.scenario` names, loaded by the caller, who knows what the path is relative to."""
+        if settings.scenario and scenario is None:
+            raise SimulatorError(f"[simulator] scenario: {settings.scenario} was not loaded")
         self._settings = settings
         self._behaviour = behaviour
         self.now = Clock().now
+        self._faults = None if scenario is None else Faults(scenario, settings.seed, self.now(), _tell)
+        self._burst_random = Random(settings.seed)  # noqa: S311  repeatability is the point
         keys = Keys(behaviour.accounts, interval_ns=int(behaviour.approval_interval_s * SECOND_NS))
-        self._endpoint = Endpoint(keys, self.now)
+        self._endpoint = Endpoint(keys, self.now, self._faults)
         self._desk = Desk(
             keys,
             admit=self._admit,
@@ -104,6 +130,9 @@ class Broker:
         self._floor: dict[str, dict[str, list[Connection]]] = {tr_id: {} for tr_id in TR_IDS}
         self._connections: set[Connection] = set()
         self._numbers = 0
+        self._handshakes_refused = 0
+        self._subscriptions_asked = 0
+        self._unsubscriptions_asked = 0
         self._records = 0
         self._frames = 0
         self._ended = dict.fromkeys(End, 0)
@@ -119,6 +148,13 @@ class Broker:
             records=self._records,
             frames=self._frames,
             ended=dict(self._ended),
+            connections_opened=self._numbers,
+            handshakes_refused=self._handshakes_refused,
+            subscriptions_asked=self._subscriptions_asked,
+            unsubscriptions_asked=self._unsubscriptions_asked,
+            blocks=0 if self._faults is None else self._faults.blocks(),
+            blocked=self._faults is not None and self._faults.blocked(self.now()),
+            faults={} if self._faults is None else self._faults.played(),
         )
 
     async def run(
@@ -173,6 +209,10 @@ class Broker:
             now = self.now()
             for tr_id, market in self._markets.items():
                 self._deliver(tr_id, market, now)
+            if self._faults is not None:
+                for connection in tuple(self._connections):
+                    self._burst(connection, now)
+                    connection.play(now)
 
     def _deliver(self, tr_id: str, market: Market, now: int) -> None:
         floor = self._floor[tr_id]
@@ -186,51 +226,97 @@ class Broker:
                 for connection in listeners:
                     due.setdefault(connection, []).append(text)
         for connection, texts in due.items():
+            if connection.spoiler is not None:
+                self._deliver_spoilt(connection, connection.spoiler, tr_id, texts)
+                continue
             cipher = connection.session.cipher if self._behaviour.encrypted else None
             for at in range(0, len(texts), MAX_RECORDS):
                 frame = messages.data_frame(tr_id, texts[at : at + MAX_RECORDS], cipher)
                 connection.emit(Outgoing(Kind.DATA, Text(frame)))
                 self._frames += 1
 
+    def _deliver_spoilt(self, connection: Connection, spoiler: Spoiler, tr_id: str, texts: list[str]) -> None:
+        encrypted, cipher = self._behaviour.encrypted, connection.session.cipher
+        for frame in spoiler.frames(tr_id, texts, cipher, self.now(), encrypted=encrypted):
+            connection.emit(Outgoing(Kind.DATA, Text(frame) if isinstance(frame, str) else frame))
+            self._frames += 1
+
+    def _burst(self, connection: Connection, now: int) -> None:
+        """One record a frame, in lumps that cost little: thousands a second shall be the client's trouble, not ours."""
+        count = 0 if connection.faults is None else connection.faults.burst(now)
+        if not count or not connection.session.registrations:
+            return
+        tr_id = next(iter(connection.session.registrations))[0]
+        symbols = [code for of, code in connection.session.registrations if of == tr_id]
+        records = self._markets[tr_id].trades(symbols, count, now, self._burst_random)
+        frames = [wire.frame(messages.data_frame(tr_id, [messages.record_text(each)]).encode()) for each in records]
+        for at in range(0, count, _LUMP):
+            lump = frames[at : at + _LUMP]
+            connection.emit(Outgoing(Kind.DATA, Raw(b"".join(lump)), len(lump)))
+        self._records += count
+        self._frames += count
+
     async def _serve(self, stream: trio.abc.HalfCloseableStream) -> None:
         websocket = WebSocket(stream)
         async with stream:
             try:
                 with trio.move_on_after(HANDSHAKE_TIMEOUT_S) as patience:
-                    path = await self._greet(websocket)
+                    path = await websocket.handshake()
+                if patience.cancelled_caught or await self._refused(websocket):
+                    return
+                with trio.move_on_after(HANDSHAKE_TIMEOUT_S) as patience:
+                    welcome = await self._greet(websocket, path)
             except (HandshakeFailedError, trio.BrokenResourceError, trio.ClosedResourceError):
                 return
-            if not patience.cancelled_caught and path is not None:
+            if not patience.cancelled_caught and welcome:
                 await self._attend(websocket, path)
 
-    async def _greet(self, websocket: WebSocket) -> str | None:
-        """The opening handshake; None if the client was turned away."""
-        path = await websocket.handshake()
+    async def _refused(self, websocket: WebSocket) -> bool:
+        """Spoil the handshake if the scenario says so."""
+        if self._faults is None:
+            return False
+        now = self.now()
+        self._faults.connected(now)
+        fault = _BLOCKED if self._faults.blocked(now) else self._faults.handshake(now)
+        if fault is None:
+            return False
+        self._handshakes_refused += 1
+        log.info("simulator handshake=refused how=%s", fault.how)
+        with trio.move_on_after(_SPOILT_S):
+            await _spoil(websocket, fault)
+        return True
+
+    async def _greet(self, websocket: WebSocket, path: str) -> bool:
+        """Answer the opening handshake; False if the client was turned away."""
         if not _PATH.fullmatch(path):
             await websocket.reject(404, "the paths are /, /tryitout and /tryitout/<TR_ID>")
-            return None
+            return False
         if len(self._connections) >= MAX_CONNECTIONS:
             await websocket.reject(503, "too many connections")
-            return None
+            return False
         await websocket.accept()
-        return path
+        return True
 
     async def _attend(self, websocket: WebSocket, path: str) -> None:
         self._numbers += 1
-        connection = Connection(Session(self._numbers, _new_cipher()), websocket, self, self._behaviour.pulse)
+        session = Session(self._numbers, _new_cipher())
+        faults = None if self._faults is None else self._faults.connection(self._numbers, self.now())
+        connection = Connection(session, websocket, self, self._behaviour.pulse, faults)
         self._connections.add(connection)
         log.info("simulator connection=%d open path=%s", self._numbers, path)
         await connection.run()
 
     def ask(self, connection: Connection, text: str) -> Answer:
         """Answer a request, and put the connection on the floor or take it off as the answer says."""
-        answer = self._desk.request(connection.session, text, self.now())
-        if answer.registration is not None:
+        answer = self._answer(connection, text)
+        self._count(answer)
+        if answer.registration is not None and answer.done:
             tr_id, code = answer.registration
-            if answer.msg_cd == "OPSP0000":
+            if answer.subscribe:
                 self._floor[tr_id].setdefault(code, []).append(connection)
-            elif answer.msg_cd == "OPSP0001":
+            else:
                 self._floor[tr_id][code].remove(connection)
+            _take_note(connection, tr_id, code, self.now(), subscribed=bool(answer.subscribe))
         log.debug(
             "simulator connection=%d answer=%s registration=%s registrations=%d",
             connection.session.number,
@@ -240,10 +326,32 @@ class Broker:
         )
         return answer
 
+    def _answer(self, connection: Connection, text: str) -> Answer:
+        shared, own, now = self._faults, connection.faults, self.now()
+        if shared is None or own is None:
+            return self._desk.request(connection.session, text, now)
+        return self._desk.request(
+            connection.session,
+            text,
+            now,
+            in_use=connection.session.app_key is None and shared.in_use(now),
+            forced=lambda request: own.forced(request, now),
+        )
+
+    def _count(self, answer: Answer) -> None:
+        if answer.subscribe is None:
+            return
+        self._subscriptions_asked += answer.subscribe
+        self._unsubscriptions_asked += not answer.subscribe
+        if self._faults is not None:
+            self._faults.asked(self.now())
+
     def over(self, connection: Connection) -> None:
         """Free the connection's app key and take it off the floor."""
         session, end = connection.session, connection.end or End.STOPPED
-        self._desk.leave(session, self.now(), clean=end in (End.CLOSED, End.STOPPED))
+        clean = end in (End.CLOSED, End.STOPPED)
+        kept_ns = None if clean or self._faults is None else self._faults.slot_kept_ns(self.now())
+        self._desk.leave(session, self.now(), clean=clean, slot_kept_ns=kept_ns)
         for tr_id, code in session.registrations:
             self._floor[tr_id][code].remove(connection)
         self._connections.discard(connection)
@@ -258,12 +366,45 @@ async def serve(
     rest_port: int = 0,
     websocket_port: int = 0,
     behaviour: Behaviour = Behaviour(),
+    scenario: Scenario | None = None,
     task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED,
 ) -> Never:
     """A broker that serves until cancelled; raises SimulatorError if it cannot listen. See `Broker.run`."""
-    await Broker(settings, behaviour).run(
+    await Broker(settings, behaviour, scenario).run(
         host=host, rest_port=rest_port, websocket_port=websocket_port, task_status=task_status
     )
+
+
+async def _spoil(websocket: WebSocket, fault: Handshake) -> None:
+    match fault.how:
+        case "refuse":
+            await websocket.reject(fault.status, "refused")
+        case "garbage":
+            await websocket.spoil(_GARBAGE)
+            await websocket.hang_up()
+        case "reset":
+            await websocket.reset()
+        case "fin":
+            await websocket.hang_up()
+        case _:
+            await websocket.wait_for_end()
+
+
+def _take_note(connection: Connection, tr_id: str, code: str, now: int, *, subscribed: bool) -> None:
+    """Let the connection's faults know what became of a registration."""
+    if connection.faults is None or connection.spoiler is None:
+        return
+    if not subscribed:
+        connection.spoiler.forget(tr_id, code)
+        return
+    connection.faults.subscribed(now)
+    connection.faults.haunted.discard(code)
+    if connection.faults.ghost(code, now):
+        connection.faults.haunted.add(code)
+
+
+def _tell(kind: str, place: str) -> None:
+    log.info("simulator fault=%s at %s", kind, place)
 
 
 def _loopback(host: str) -> str:

@@ -4,6 +4,8 @@ trio-websocket answers Ping and Pong by itself and tells nobody; a broker that t
 has to see them. Working on the stream also leaves it open to end a connection as a broker does: without a close frame.
 """
 
+import socket
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +25,8 @@ from wsproto.events import (
 )
 from wsproto.events import Request as Upgrade
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from engine.simulator.wire import Raw
 
 MAX_MESSAGE = 16 * 1024
 """Characters of one message from a client; a request has about 300."""
@@ -150,10 +154,12 @@ class WebSocket:
         self._parts, self._size = [], 0
         return Text(text) if isinstance(event, TextMessage) else Binary()
 
-    async def send(self, frames: Sequence[Text | Control]) -> None:
+    async def send(self, frames: Sequence[Text | Control | Raw]) -> None:
         """Send frames in one go; nothing once either end has begun to close."""
         if self._protocol.state is ConnectionState.OPEN:
-            await self._send(*(_event(frame) for frame in frames))
+            encoded = [frame.data if isinstance(frame, Raw) else self._protocol.send(_event(frame)) for frame in frames]
+            segment = max((frame.segment for frame in frames if isinstance(frame, Raw)), default=0)
+            await self._send_bytes(b"".join(encoded), segment)
 
     async def close(self, code: int) -> None:
         """Send a close frame, or the answer to the client's; not while another task is sending."""
@@ -167,17 +173,40 @@ class WebSocket:
     async def hang_up(self) -> None:
         """End of transmission without a close frame. What the client still sends is read until it hangs up, too."""
         await self._stream.send_eof()
+        await self.wait_for_end()
+
+    async def wait_for_end(self) -> None:
+        """Read, and heed nothing, until the client ends the connection."""
         while await self._stream.receive_some(_READ):
             pass
+
+    async def spoil(self, data: bytes) -> None:
+        """Send bytes that are no whole frame: nothing that follows would be understood."""
+        self._midway = True
+        await self._stream.send_all(data)
+
+    async def reset(self) -> None:
+        """End the connection with a reset (RST): both directions at once, and what is unread is lost."""
+        await reset(self._stream)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
     async def _send(self, *events: Event) -> None:
-        data = b"".join([self._protocol.send(event) for event in events])
+        await self._send_bytes(b"".join([self._protocol.send(event) for event in events]))
+
+    async def _send_bytes(self, data: bytes, segment: int = 0) -> None:
         self._midway = True
-        await self._stream.send_all(data)
+        for at in range(0, len(data), segment or len(data) or 1):
+            await self._stream.send_all(data[at : at + segment] if segment else data)
         self._midway = False
+
+
+async def reset(stream: trio.abc.AsyncResource) -> None:
+    """Close a connection so that the peer gets a reset; one that is no socket is just closed."""
+    if isinstance(stream, trio.SocketStream):
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await stream.aclose()
 
 
 def _event(frame: Text | Control) -> Event:

@@ -11,6 +11,7 @@ import trio.testing
 from trio_websocket import WebSocketConnection, connect_websocket_url, wrap_client_stream
 
 from engine.config.model import Simulator as Settings
+from engine.simulator.scenario import parse
 from engine.simulator.server import Addresses, Behaviour, Broker
 
 APP_KEY = "TEST-APP-KEY"
@@ -21,10 +22,17 @@ EAGER = Behaviour(approval_interval_s=0)
 
 @asynccontextmanager
 async def a_broker(
-    behaviour: Behaviour = EAGER, *, symbols: int = 20, rate: float = 40, host: str = "127.0.0.1"
+    behaviour: Behaviour = EAGER,
+    *,
+    symbols: int = 20,
+    rate: float = 40,
+    host: str = "127.0.0.1",
+    scenario: str | None = None,
 ) -> AsyncIterator[tuple[Broker, Addresses]]:
+    """`scenario` is the text of a scenario file."""
     async with trio.open_nursery() as nursery:
-        broker = Broker(Settings(symbols=symbols, rate=rate), behaviour)
+        played = None if scenario is None else parse(scenario)
+        broker = Broker(Settings(symbols=symbols, rate=rate), behaviour, played)
         addresses = await nursery.start(lambda task_status: broker.run(host=host, task_status=task_status))
         yield broker, addresses
         nursery.cancel_scope.cancel()
