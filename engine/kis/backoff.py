@@ -176,8 +176,9 @@ def _stretch(state: State, now: int, limit: int) -> int:
     """Once half of the hour's attempts are used: what is between the others, so that there is always one left.
 
     Quick attempts used to eat up the hour within 17 minutes, and the feed then stayed away for up to 43, even if the
-    broker was back at once. With as much as this between them, `limit` + 1 attempts never fall into one hour. Restarts
-    do not wait so; where they have used more than half, the rest is spread over the time until the oldest leaves.
+    broker was back at once. With as much as this between them, `limit` + 1 attempts never fall into one hour (a long
+    outage has eleven), so the hard limit holds only restarts, which do not wait so. Where they have used more than
+    half, the rest is spread over the time until the oldest leaves.
     """
     recent = _recent(state.attempts, now)
     half = (limit + 1) // 2

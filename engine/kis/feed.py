@@ -1,7 +1,8 @@
 """One account's feed: a connection to the broker that is always there, or on its way back.
 
 approval key → connect → session → what ended it → wait → again. What happens inside a session is engine.kis.session,
-how long to wait engine.kis.backoff. Losses are never the end of a feed; only `stop` is.
+how long to wait engine.kis.backoff. Losses are never the end of a feed; only `stop` is. What must outlive a restart is
+handed to `remember` before it is done.
 """
 
 import json
@@ -9,6 +10,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import NamedTuple
 
 import trio
@@ -17,18 +19,27 @@ from pydantic import SecretStr
 from engine.clock import Clock
 from engine.config.model import Account
 from engine.config.model import Feed as FeedSettings
-from engine.kis import approval, backoff, websocket
+from engine.kis import approval, backoff, budget, websocket
 from engine.kis.approval import ApprovalError, AskedTooOftenError, CredentialsRefusedError
-from engine.kis.backoff import Ending
+from engine.kis.backoff import Ending, Memory
+from engine.kis.ghosts import Ghosts
 from engine.kis.protocol import Protocol
 from engine.kis.registrations import Standing
-from engine.kis.session import DismissedError, Session, Socket, Tally
+from engine.kis.session import DismissedError, Session, SilentError, Socket, Tally
+from engine.kis.silence import Silence
 from engine.kis.status import Phase, Status
 from engine.kis.websocket import LostError
 from engine.kst import SECOND_NS
+from engine.session import Hours
 from engine.stream import Event
 
 log = logging.getLogger(__name__)
+
+REMEMBER_S = 3.0
+"""A healthy disk needs milliseconds; a feed must not wait for a dead one."""
+_RETRY_NS = 60 * SECOND_NS
+"""Before asking the disk again to write down a round of repeated requests."""
+_NEVER_OPEN = Hours(0, 0)
 
 
 class _End(NamedTuple):
@@ -36,7 +47,12 @@ class _End(NamedTuple):
     reason: str
 
 
+async def _forget(_memory: Memory) -> bool:
+    return True
+
+
 Approve = Callable[[], Awaitable[SecretStr]]
+Remember = Callable[[Memory], Awaitable[bool]]
 Connect = Callable[[str], AbstractAsyncContextManager[Socket]]
 
 
@@ -52,12 +68,19 @@ class Feed:
         tr_id: str,
         clock: Clock,
         put: Callable[[Event], None],
+        hours: Hours = _NEVER_OPEN,
         past: backoff.State | None = None,
+        approved: bool = False,
+        remember: Remember = _forget,
         connect: Connect = websocket.connect,
         approve: Approve | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
-        """`past`: what is known of earlier attempts with this account (`backoff` of the feed before)."""
+        """`hours`: when absence of data means something; left out, never.
+
+        `past` and `approved`: what `remember` was given last by earlier runs with this account. `remember` keeps it and
+        tells whether it could; it must let itself be cancelled, for it is not waited for longer than `REMEMBER_S`.
+        """
         self._account = account
         self._symbols = tuple(dict.fromkeys(symbols))
         self._settings = settings
@@ -66,14 +89,24 @@ class Feed:
         self._put = put
         self._connect = connect
         self._approve = approve or (lambda: approval.approval_key(settings.rest_url, account))
+        self._remember = remember
         self._uniform = uniform
-        self.backoff = past or backoff.State()
+        self._down_since: int = clock.now()
+        self._attempted_at = self._down_since
+        self.backoff = self._kept = backoff.recalled(past or backoff.State(), self._down_since)
+        self._approved = approved
+        self._is_kept = True
+        self._repeats = 0
+        self._is_spent = False
         self._stop = trio.Event()
         self._opening: trio.CancelScope | None = None
         self._phase = Phase.WAITING
         self._session: Session | None = None
         self._connected_since: int | None = None
+        self._is_proven = trio.Event()
         self._tally = Tally()
+        self._ghosts = Ghosts(hours)
+        self._silence = Silence(hours)
         self._last: _End | None = None
 
     def __repr__(self) -> str:
@@ -89,7 +122,7 @@ class Feed:
         while await self._turn_has_come():
             end = await self._attempt()
             if end is not None and not self._stop.is_set():
-                self._lost(end)
+                await self._lost(end)
         self._phase = Phase.STOPPED
         log.info("feed stopped account=%s", self._account.name)
 
@@ -110,21 +143,55 @@ class Feed:
 
     async def _attempt(self) -> _End | None:
         """One connection from key to end: → what ended it, None if it was ended cleanly or before it opened."""
-        self.backoff = backoff.attempted(self.backoff, self._clock.now())
         ends: list[_End] = []
         try:
             with trio.CancelScope() as self._opening:
+                await self._note_attempt()
                 await self._open_and_stay()
-        except* (ApprovalError, LostError, DismissedError) as group:
+        except* (ApprovalError, LostError, DismissedError, SilentError) as group:
             ends = sorted(map(_end, _leaves(group)), key=lambda end: end.ending is Ending.LOST)
         finally:
             self._opening = self._session = self._connected_since = None
         return ends[0] if ends else None
 
+    async def _note_attempt(self) -> None:
+        """Write the attempt down before it is made, so that a crash right after it counts.
+
+        Where that fails, nobody will know of it after a crash: then it must be far from the one before, or from the
+        start of this process if it is the first.
+        """
+        before, now = self.backoff, self._clock.now()
+        self.backoff = backoff.attempted(before, now)
+        if not await self._keep():
+            until = self._attempted_at + backoff.share(self._kept, now, self._settings.backoff)
+            await trio.sleep((until - self._clock.now()) / SECOND_NS if until > self._clock.now() else 0)
+            self.backoff = backoff.attempted(before, self._clock.now())
+            await self._keep()
+        self._attempted_at = self._clock.now()
+
+    async def _keep(self) -> bool:
+        """Hand over what must outlive a restart: → whether it will."""
+        memory = Memory(self.backoff, self._approved)
+        is_kept = False
+        with trio.move_on_after(REMEMBER_S):
+            is_kept = await self._remember(memory)
+        if is_kept:
+            self._kept = memory.state
+        if is_kept != self._is_kept:
+            log.log(
+                logging.INFO if is_kept else logging.WARNING,
+                "feed memory account=%s kept=%s",
+                self._account.name,
+                "yes" if is_kept else "no",
+            )
+        self._is_kept = is_kept
+        return is_kept
+
     async def _open_and_stay(self) -> None:
         self._phase = Phase.APPROVING
         # A fresh key each time: after a dropped session the old one may be refused.
         key = await self._approve()
+        await self._key_given()
         self._phase = Phase.CONNECTING
         async with self._connect(self._settings.websocket_url) as socket:
             self._opening = None  # from here on `stop` means a clean end
@@ -133,11 +200,28 @@ class Feed:
             log.info("feed connected account=%s", self._account.name)
             self._session = self._new_session(socket, key)
             try:
-                await self._session.run(self._stop)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._keep_proof)
+                    await self._session.run(self._stop)
+                    nursery.cancel_scope.cancel()
             finally:
+                if self._session.settled_since is not None:
+                    self._down_since = self._clock.now()
                 self._phase, self._session = Phase.ENDING, None
 
+    async def _key_given(self) -> None:
+        """The first time, and the first after a refusal, that is worth remembering."""
+        if not self._approved or self.backoff.denied:
+            self._approved, self.backoff = True, backoff.approved(self.backoff)
+            await self._keep()
+
+    async def _keep_proof(self) -> None:
+        """Without it, the failures before this connection would count again after a restart."""
+        await self._is_proven.wait()
+        await self._keep()
+
     def _new_session(self, socket: Socket, key: SecretStr) -> Session:
+        self._is_proven = trio.Event()
         return Session(
             self._account.name,
             self._symbols,
@@ -145,15 +229,40 @@ class Feed:
             Protocol(self._tr_id, key, self._account.customer_type),
             idle_s=self._settings.idle_timeout.total_seconds(),
             tally=self._tally,
+            ghosts=self._ghosts,
+            silence=self._silence,
             clock=self._clock,
             put=self._put,
             proven=self._proven,
+            may_repeat=self._may_repeat,
         )
 
     def _proven(self) -> None:
         self.backoff = backoff.proven(self.backoff)
+        self._is_proven.set()
 
-    def _lost(self, end: _End) -> None:
+    async def _may_repeat(self) -> int | None:
+        """One request out of the round, or out of a new one, written down first (engine.kis.budget); else when then."""
+        if self._repeats == 0:
+            now = self._clock.now()
+            ready = budget.ready_at(self.backoff.rounds, now)
+            self._say_spent(ready, now)
+            if ready > now:
+                return ready
+            self.backoff = replace(self.backoff, rounds=budget.begun(self.backoff.rounds, now))
+            if not await self._keep():
+                return self._clock.now() + _RETRY_NS
+            self._repeats = self._settings.max_registrations
+        self._repeats -= 1
+        return None
+
+    def _say_spent(self, ready: int, now: int) -> None:
+        if ready > now and not self._is_spent:
+            seconds = (ready - now) / SECOND_NS
+            log.warning("feed requests spent account=%s next=%.0fs", self._account.name, seconds)
+        self._is_spent = ready > now
+
+    async def _lost(self, end: _End) -> None:
         self._last = end
         self.backoff = backoff.ended(
             self.backoff, end.ending, self._clock.now(), self._settings.backoff, self._uniform()
@@ -164,10 +273,12 @@ class Feed:
             end.ending,
             json.dumps(end.reason, ensure_ascii=False),
         )
+        await self._keep()
 
     def status(self) -> Status:
         tally, session = self._tally, self._session
         ready_at = self._ready_at() if self._phase is Phase.WAITING else None
+        up_since = session.settled_since if session else None
         return Status(
             account=self._account.name,
             phase=self._phase_now(),
@@ -176,14 +287,14 @@ class Feed:
             subscribed=session.registrations.up if session else (),
             rejected=tuple(tally.rejected.items()),
             left_out=session.registrations.having(Standing.LEFT_OUT) if session else (),
-            unanswered=(),
-            ghosts=(),
-            up_since=None,
-            down_since=None,
-            silent_since=None,
-            proven=False,
-            approved=False,
-            refused=False,
+            unanswered=session.registrations.unanswered if session else (),
+            ghosts=self._ghosts.today(self._clock.now(), tally.last_records),
+            up_since=up_since,
+            down_since=self._down_since if up_since is None else None,
+            silent_since=self._silence.since,
+            proven=session is not None and self._is_proven.is_set(),
+            approved=self._approved,
+            refused=self.backoff.denied,
             frames=tally.frames,
             records=tally.records,
             malformed=tuple(tally.malformed.items()),
@@ -207,7 +318,7 @@ class Feed:
             return self._phase
         if self._stop.is_set():
             return Phase.ENDING
-        return Phase.UP if self._session.settled else Phase.SUBSCRIBING
+        return Phase.SUBSCRIBING if self._session.settled_since is None else Phase.UP
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
@@ -222,6 +333,8 @@ def _end(error: BaseException) -> _End:
     """What an ending means for the next attempt: the one table from exceptions to kinds."""
     if isinstance(error, DismissedError):
         return _End(error.ending, str(error))
+    if isinstance(error, SilentError):
+        return _End(Ending.SILENT, str(error))
     if isinstance(error, CredentialsRefusedError):
         return _End(Ending.CREDENTIALS, str(error))
     if isinstance(error, AskedTooOftenError):

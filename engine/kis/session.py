@@ -8,7 +8,7 @@ exceptions, which must leave the WebSocket's context before anyone deals with th
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
 from typing import Protocol as Interface
@@ -18,8 +18,10 @@ import trio
 from engine.clock import Clock
 from engine.errors import PgmwatchError
 from engine.kis.backoff import PROOF_NS, Ending
+from engine.kis.ghosts import Ghosts
 from engine.kis.protocol import Ack, AckKind, Data, MalformedFrameError, Other, Ping, Protocol
 from engine.kis.registrations import Change, Registrations, Standing
+from engine.kis.silence import Silence
 from engine.kis.watchdog import Verdict, Watchdog
 from engine.kis.websocket import LostError
 from engine.kst import SECOND_NS
@@ -54,6 +56,10 @@ class DismissedError(PgmwatchError):
         self.ending = ending
 
 
+class SilentError(PgmwatchError):
+    """The connection lives, and data has stayed away for longer than is usual."""
+
+
 @dataclass(slots=True)
 class Tally:
     """What a feed counts, over all its sessions."""
@@ -74,6 +80,8 @@ class Tally:
     unknown: int = 0
     """Answers with a code that is in no table, or that belong to no request."""
     last_frame: int | None = None
+    last_data: int | None = None
+    """When the last data frame came."""
     last_records: dict[str, int] = field(default_factory=dict)
     """When the last record came, by symbol of this feed."""
     rejected: dict[str, str] = field(default_factory=dict)
@@ -92,32 +100,46 @@ class Session:
         *,
         idle_s: float,
         tally: Tally,
+        ghosts: Ghosts,
+        silence: Silence,
         clock: Clock,
         put: Callable[[Event], None],
         proven: Callable[[], None],
+        may_repeat: Callable[[], Awaitable[int | None]],
     ) -> None:
-        """`proven` is called once data has flowed for a minute."""
+        """`proven` is called once data has flowed for a minute, `may_repeat` before each request but a symbol's first:
+
+        None is yes, a time is when to try again.
+        """
         self._name = name
         self._symbols = frozenset(symbols)
         self._socket = socket
         self._protocol = protocol
         self._idle_s = idle_s
         self._tally = tally
+        self._ghosts = ghosts
+        self._silence = silence
         self._clock = clock
         self._put = put
         self._proven: Callable[[], None] | None = proven
+        self._may_repeat = may_repeat
         self._first_data: int | None = None
         self.registrations = Registrations(symbols, tally.rejected)
         self._up: dict[str, None] = {}  # an ordered set: what `Up` was said of
         self._started = clock.now()
         self._changed = trio.Event()
         self._requests: dict[str, str] = {}
+        self._last_request = ""
         self._said: set[tuple[str, ...]] = set()
-        self.settled = False
-        """Every symbol has had its answer, or is being asked again only now and then."""
+        self.settled_since: int | None = None
+        """Since when every symbol has had its answer, or is being asked again only now and then."""
+        silence.connected(self._started)
 
     async def run(self, stop: trio.Event) -> None:
-        """Returns after the clean end that `stop` asks for; else raises `LostError` or `DismissedError`, in a group."""
+        """Returns after the clean end that `stop` asks for.
+
+        Else raises `LostError`, `DismissedError` or `SilentError`, in a group.
+        """
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read)
@@ -145,9 +167,31 @@ class Session:
             symbol = self.registrations.due(now)
             if symbol is None:
                 await self._wait(self.registrations.next_due(), now)
-                continue
-            self.registrations.asked(symbol, now)  # before sending: the answer may be here before send() returns
+            elif self.registrations.is_renewal(symbol) and not self._is_ghost(symbol, now):
+                self.registrations.spare(symbol)
+            elif not self.registrations.is_repeat(symbol) or await self._is_granted(symbol):
+                await self._ask_for(symbol)
+
+    async def _is_granted(self, symbol: str) -> bool:
+        until = await self._may_repeat()
+        if until is not None:
+            self.registrations.postpone(until)
+            return False
+        return self.registrations.due(self._clock.now()) == symbol  # else it was answered meanwhile
+
+    async def _ask_for(self, symbol: str) -> None:
+        """Notes first, then the request: the answer may be here before it is sent whole."""
+        now = self._clock.now()
+        if self.registrations.is_renewal(symbol):
+            self.registrations.let_go(symbol, now)
+            self._is_down(symbol, now)
+            await self._send(symbol, self._protocol.unsubscribe(symbol))
+        else:
+            self.registrations.asked(symbol, now)
             await self._send(symbol, self._protocol.subscribe(symbol))
+
+    def _is_ghost(self, symbol: str, now: int) -> bool:
+        return symbol in self._ghosts.today(now, self._tally.last_records)
 
     async def _wait(self, until: int | None, now: int) -> None:
         """For an answer, or `until`."""
@@ -159,7 +203,7 @@ class Session:
         self._changed = trio.Event()
 
     async def _send(self, symbol: str, request: str) -> None:
-        self._requests[symbol] = self._protocol.redacted(request)
+        self._requests[symbol] = self._last_request = self._protocol.redacted(request)
         await self._socket.send(request)
         await trio.sleep(PACE_S)
 
@@ -168,15 +212,16 @@ class Session:
         self.registrations.leave()
         with trio.move_on_after(FAREWELL_S):
             for symbol in self.registrations.registered:
+                self.registrations.let_go(symbol, self._clock.now())
                 await self._send(symbol, self._protocol.unsubscribe(symbol))
             while self.registrations.registered:
                 await self._wait(None, 0)
 
     def _announce(self) -> None:
-        if self.settled or not self.registrations.settled:
+        if self.settled_since is not None or not self.registrations.settled:
             return
-        self.settled = True
-        having, seconds = self.registrations.having, (self._clock.now() - self._started) / SECOND_NS
+        self.settled_since = self._clock.now()
+        having, seconds = self.registrations.having, (self.settled_since - self._started) / SECOND_NS
         log.info(
             "feed subscribed account=%s up=%d rejected=%d left_out=%d pending=%d seconds=%.1f",
             self._name,
@@ -214,6 +259,7 @@ class Session:
     def _data(self, data: Data, t: int) -> None:
         tally = self._tally
         tally.frames += 1
+        tally.last_data = t
         tally.records += len(data.records)
         if data.dropped:
             self._dropped(data.dropped)
@@ -239,15 +285,14 @@ class Session:
 
     def _is_up(self, symbol: str, t: int) -> None:
         self._up[symbol] = None
+        self._ghosts.came_up(symbol, t)
         self._tally.rejected.pop(symbol, None)
         self._put(Up(t, (symbol,)))
         self._changed.set()
 
     def _is_down(self, symbol: str, t: int) -> None:
-        """Unsubscribed without our asking; it is asked for again."""
         del self._up[symbol]
         self._put(Down(t, (symbol,)))
-        log.warning("feed unsubscribed by the broker account=%s symbol=%s", self._name, symbol)
 
     def _ack(self, ack: Ack, t: int) -> None:
         if ack.kind is AckKind.IN_USE:
@@ -263,7 +308,8 @@ class Session:
         if change.symbol is not None and change.standing is Standing.UP:
             self._is_up(change.symbol, t)
         elif ack.kind is AckKind.UNSUBSCRIBED and change.symbol in self._up and change.standing is not Standing.ENDED:
-            self._is_down(change.symbol, t)
+            self._is_down(change.symbol, t)  # without our asking; it is asked for again
+            log.warning("feed unsubscribed by the broker account=%s symbol=%s", self._name, change.symbol)
         elif ack.kind not in (AckKind.SUBSCRIBED, AckKind.UNSUBSCRIBED):
             self._report(ack, change)
         self._changed.set()
@@ -280,7 +326,7 @@ class Session:
             return
         level, detail = logging.WARNING, ""
         if ack.kind is AckKind.MALFORMED_REQUEST:  # our defect
-            level, detail = logging.ERROR, " request=" + self._requests.get(change.symbol or "", "unknown")
+            level, detail = logging.ERROR, " request=" + self._requests.get(change.symbol or "", self._last_request)
         log.log(
             level,
             'feed answer account=%s kind="%s" code=%s symbol=%s message=%s%s',
@@ -334,3 +380,13 @@ class Session:
                 log.warning("feed paused account=%s seconds=%.1f", self._name, look.away_s)
             if look.verdict is Verdict.DEAD:
                 raise LostError(f"no frame of any kind for {self._idle_s:g} s")
+            self._look_for_data(self._clock.now())
+
+    def _look_for_data(self, now: int) -> None:
+        """For symbols that never had any, and for the day on which nobody has any more."""
+        for symbol in self._ghosts.due(now, self.registrations.up, self._tally.last_records):
+            log.warning("feed ghost account=%s symbol=%s", self._name, symbol)
+            self.registrations.renew(symbol)
+            self._changed.set()
+        if self._silence.look(now, len(self._up), self._tally.last_data):
+            raise SilentError(f"no data for {self._silence.quiet_s:.0f} s of the session")
