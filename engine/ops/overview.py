@@ -79,6 +79,7 @@ def of_plan(plan: Plan, targets: Sequence[str], withheld: Sequence[str]) -> dict
     feed = settings.feed
     accounts = [account.name for account in feed.account] if feed.source is Source.KIS else [feed.source]
     left_out = spread(plan.symbols, accounts, feed.max_registrations).left_out
+    without_room = frozenset(left_out)
     return {
         "source": feed.source,
         "market": feed.market,
@@ -90,7 +91,7 @@ def of_plan(plan: Plan, targets: Sequence[str], withheld: Sequence[str]) -> dict
                 "enabled": rule.enabled,
                 "symbols": list(rule.symbols),
                 "notify": list(rule.notify),
-                "not_covered": [symbol for symbol in left_out if rule.enabled and symbol in rule.symbols],
+                "not_covered": [symbol for symbol in rule.symbols if rule.enabled and symbol in without_room],
             }
             for rule in plan.rules
         ],

@@ -113,6 +113,15 @@ def _too_large(limit: int) -> Text:
 
 
 def _unreachable(error: Exception) -> Text:
-    """str() of most of the client's errors is empty; of TLS's it is the one thing that helps."""
-    reason = clean(f"{type(error).__name__} {error}")
+    reason = clean(f"{type(error).__name__} {_root(error)}")
     return Text(f"cannot be had: {reason}", f"받을 수 없습니다: {reason}")
+
+
+def _root(error: BaseException) -> str:
+    """What the first cause says: the client's own errors are mostly empty, and a bad certificate must be told."""
+    said = ""
+    cause: BaseException | None = error
+    while cause is not None:
+        said = str(cause) or said
+        cause = cause.__cause__ or cause.__context__
+    return said

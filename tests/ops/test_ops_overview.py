@@ -1,0 +1,124 @@
+"""What `check` and `status` print, in both languages."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import plan
+from engine.kis.slots import spread
+from engine.locale import Locale
+from engine.ops import overview
+from engine.symbols.master import BUILTIN, Master, Stock
+
+RULES = """\
+[[rule]]
+name = "first"
+symbols = ["005930", "000660", "0162Z0"]
+metric = "net_volume"
+above = 1
+[[rule]]
+name = "second"
+symbols = ["005380", "0162Z0"]
+metric = "net_volume"
+above = 1
+[[rule]]
+name = "off"
+enabled = false
+symbols = ["0162Z0", "005380"]
+metric = "net_volume"
+above = 1
+"""
+ACCOUNT = '[[feed.account]]\nname = "{name}"\napp_key = "{name}-app-key"\napp_secret = "TEST-SECRET"\n'
+
+
+def planned(folder: Path, feed: str, rules: str = RULES) -> plan.Plan:
+    (folder / "rules").mkdir()
+    (folder / "rules" / "a.toml").write_text(rules)
+    (folder / "config.toml").write_text(feed)
+    (folder / "config.toml").chmod(0o600)
+    return plan.make(folder / "config.toml", {})
+
+
+def test_which_rule_misses_which_symbols(tmp_path: Path) -> None:
+    made = planned(tmp_path, "[feed]\nmax_registrations = 2\n")
+    found = overview.of_plan(made, ["terminal"], [])
+    assert found["not_covered"] == ["0162Z0", "005380"]
+    assert [rule["not_covered"] for rule in found["rules"]] == [["0162Z0"], ["005380", "0162Z0"], []]
+    assert overview.plan_lines(found, made.master, Locale.EN) == [
+        "source simulator, market KRX",
+        "3 rules",
+        "  first: 3 symbols, to terminal",
+        "    not covered: 0162Z0",
+        "  second: 2 symbols, to terminal",
+        "    not covered: 현대차(005380), 0162Z0",
+        "  off: switched off",
+        "4 registrations needed, 2 available (1 × 2)",
+        "not covered: 0162Z0, 현대차(005380)",
+        "stock names: 30 built in; pgmwatch symbols update loads all",
+        "messages go to terminal",
+    ]
+    korean = overview.plan_lines(found, made.master, Locale.KO)
+    assert korean[3] == "    감시하지 못하는 종목: 0162Z0"
+    assert korean[9] == "종목명: 내장된 30개. 전체는 pgmwatch symbols update로 받습니다"
+
+
+def test_symbols_are_spread_over_accounts_as_the_daemon_does(tmp_path: Path) -> None:
+    accounts = ACCOUNT.format(name="one") + ACCOUNT.format(name="two")
+    made = planned(tmp_path, '[feed]\nsource = "kis"\nmax_registrations = 1\n' + accounts)
+    found = overview.of_plan(made, [], [])
+    assert found["registrations"] == {"needed": 4, "available": 2}
+    assert tuple(found["not_covered"]) == spread(made.symbols, ["one", "two"], 1).left_out == ("0162Z0", "005380")
+
+
+def test_enough_room_is_not_worth_a_line(tmp_path: Path) -> None:
+    made = planned(tmp_path, "")
+    found = overview.of_plan(made, ["terminal"], [])
+    assert [rule["not_covered"] for rule in found["rules"]] == [[], [], []]
+    lines = overview.plan_lines(found, made.master, Locale.EN)
+    assert not [line for line in lines if "not covered" in line]
+    assert lines[-1] == "all is well"
+
+
+def test_a_long_list_is_cut_for_people_only(tmp_path: Path) -> None:
+    codes = [f"{number:06d}" for number in range(100_000, 100_030)]
+    rules = RULES.replace('["005930", "000660", "0162Z0"]', str(codes).replace("'", '"'))
+    made = planned(tmp_path, "[feed]\nmax_registrations = 5\n", rules)
+    found = overview.of_plan(made, [], [])
+    assert len(found["rules"][0]["not_covered"]) == 25
+    line = overview.plan_lines(found, made.master, Locale.EN)[3]
+    assert line == "    not covered: " + ", ".join(codes[5:15]) + " and 15 more"
+    assert overview.plan_lines(found, made.master, Locale.KO)[3].endswith("100014 외 15개")
+
+
+def test_a_downloaded_master_shows_its_size_and_date(tmp_path: Path) -> None:
+    made = planned(tmp_path, "")
+    found = {**overview.of_plan(made, [], []), "master": {"stocks": 2_712, "loaded": "2026-11-20"}}
+    assert "stock names: 2,712 of 2026-11-20" in overview.plan_lines(found, made.master, Locale.EN)
+    assert "종목명: 2,712개(2026-11-20 기준)" in overview.plan_lines(found, made.master, Locale.KO)
+
+
+def status() -> dict[str, Any]:
+    feed = {
+        "account": "main", "phase": "up", "records": 3, "malformed": {}, "dropped": {}, "last_record_age_s": 1,
+        "next_attempt": None, "last_error": "",
+        "symbols": [{"symbol": "247540", "subscribed": True, "last_record_age_s": 1}],
+    }  # fmt: skip
+    state = {"phase": "firing", "rule": "r", "symbol": "@semis\x1b[2J", "since": "2026-11-20T09:05:30.000000+09:00"}
+    return {
+        "daemon": {"version": "1", "up_s": 3, "source": "simulator", "market": "KRX"},
+        "feeds": [feed],
+        "evaluation": {"rules": 1, "dropped": {}, "lag_ms": 0, "states": [state]},
+        "targets": [],
+    }
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_status_names_stocks_by_the_master_and_lets_no_escape_through(locale: Locale) -> None:
+    master = Master((*BUILTIN.stocks, Stock("247540", "", "에코프로비엠", "KOSDAQ", "ST")), date(2026, 11, 20))
+    lines = overview.status_lines(status(), master, locale)
+    assert [line for line in lines if line.startswith("  에코프로비엠(247540) ")]
+    assert [line for line in lines if "@semis [2J" in line]
+    assert "\x1b" not in "".join(lines)
+    assert [line for line in overview.status_lines(status(), BUILTIN, locale) if line.startswith("  247540 ")]
