@@ -40,8 +40,8 @@ ROOMS: dict[str, set[str]] = {
     "ready": {"config", "delivery", "plan"},
     "status": {"evaluation", "kis", "store"},
     "daemon": {
-        "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "kis", "ops", "ready", "simulator",
-        "status", "store",
+        "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "incidents", "kis", "ops", "ready",
+        "simulator", "status", "store",
     },
     "cli": {"config", "daemon", "log", "ops", "ready", "symbols"},
     "__main__": {"cli"},
@@ -51,8 +51,8 @@ ROOMS: dict[str, set[str]] = {
 PURE = [
     "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
     "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/outage", "incidents/silence",
-    "incidents/words", "kis/backoff", "kis/budget", "kis/ghosts", "kis/protocol", "kis/registrations", "kis/silence", "kis/slots",
-    "kis/status", "kst", "locale", "problems", "record",
+    "incidents/words", "kis/backoff", "kis/budget", "kis/ghosts", "kis/protocol", "kis/registrations", "kis/silence",
+    "kis/slots", "kis/status", "kst", "locale", "problems", "record",
     "rules/document", "rules/model", "rules/names", "session", "simulator/codes", "simulator/desk",
     "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
     "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",
