@@ -1,7 +1,7 @@
 """A feed against a broker in memory: all time is virtual, so minutes and hours pass at once."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -9,105 +9,17 @@ from typing import Any
 import pytest
 import trio
 from kis_broker import CLOSE, PINGPONG, TEXT, TR, Broker, Peer, answer, data, frame, good_answer
+from kis_desk import ACCOUNT, SETTINGS, A, B, C, Desk, chatter, desk, failing, key, lines, waits
 from pydantic import SecretStr
 from trio.testing import MockClock
 
 from engine.clock import Clock
-from engine.config.model import Account
-from engine.config.model import Feed as FeedSettings
 from engine.kis import websocket
 from engine.kis.approval import ApprovalError, AskedTooOftenError, CredentialsRefusedError, UnreachableError
 from engine.kis.backoff import Ending, State
-from engine.kis.feed import Approve, Connect, Feed
+from engine.kis.feed import Connect, Feed
 from engine.kis.status import Phase
 from engine.stream import Down, Event, Frame, Up
-
-ACCOUNT = Account(name="main", app_key=SecretStr("TEST-APP-KEY"), app_secret=SecretStr("TEST-APP-SECRET"))
-SETTINGS = FeedSettings(websocket_url="ws://broker.test:21000/tryitout")
-A, B, C = "005930", "000660", "0162Z0"
-
-
-class Desk:
-    """A feed at work, and what it said."""
-
-    def __init__(
-        self, broker: Broker, symbols: Sequence[str], approve: Approve | None, connect: Connect | None
-    ) -> None:
-        self.broker = broker
-        self.events: list[Event] = []
-        self.approvals: list[float] = []
-        self._approve = approve
-        self.feed = Feed(
-            ACCOUNT,
-            symbols,
-            SETTINGS,
-            tr_id=TR,
-            clock=Clock(),
-            put=self.events.append,
-            connect=connect or broker.connect,
-            approve=self.approve,
-            uniform=lambda: 0.0,
-        )
-
-    async def approve(self) -> SecretStr:
-        self.approvals.append(trio.current_time())
-        if self._approve is not None:
-            return await self._approve()
-        return SecretStr(f"TEST-APPROVAL-KEY-{len(self.approvals)}")
-
-    @property
-    def frames(self) -> list[Frame]:
-        return [event for event in self.events if isinstance(event, Frame)]
-
-    @property
-    def marks(self) -> list[tuple[type, tuple[str, ...]]]:
-        return [(type(event), event.symbols) for event in self.events if isinstance(event, Up | Down)]
-
-    async def until(self, condition: Callable[[], object], within_s: float = 60) -> None:
-        with trio.fail_after(within_s):
-            while not condition():
-                await trio.sleep(within_s / 6000)
-
-    async def up(self) -> None:
-        await self.until(lambda: self.feed.status().phase is Phase.UP)
-
-
-@asynccontextmanager
-async def desk(
-    broker: Broker,
-    symbols: Sequence[str] = (A, B),
-    *,
-    approve: Approve | None = None,
-    connect: Connect | None = None,
-) -> AsyncIterator[Desk]:
-    """Checks at the end what always holds: times never fall, and stopping takes no longer than it may."""
-    made = Desk(broker, symbols, approve, connect)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(made.feed.run)
-        yield made
-        made.feed.stop()
-        with trio.fail_after(8):
-            await made.until(lambda: made.feed.status().phase is Phase.STOPPED)
-        await trio.testing.wait_all_tasks_blocked()
-    times = [event.t for event in made.events]
-    assert times == sorted(times)
-
-
-def failing(symbols: dict[str, str]) -> Callable[[dict[str, Any]], Iterable[str]]:
-    """The good broker, but these symbols get these codes."""
-
-    def answers(request: dict[str, Any]) -> Iterable[str]:
-        symbol = request["body"]["input"]["tr_key"]
-        if request["header"]["tr_type"] == "1" and symbol in symbols:
-            return [answer(symbols[symbol], symbol)]
-        return good_answer(request)
-
-    return answers
-
-
-def lines(caplog: pytest.LogCaptureFixture, start: str) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.getMessage().startswith(start)]
-
 
 # -- the usual day
 
@@ -239,12 +151,6 @@ async def test_lost_answers_are_not_asked_for_without_end(autojump_clock: MockCl
         await trio.sleep(3600)
         assert 5 < broker.asked().count(A) < 14
     assert len(broker.opened) == 1
-
-
-async def chatter(peer: Peer) -> None:
-    while True:
-        await trio.sleep(10)
-        await peer.say(PINGPONG)
 
 
 async def test_data_is_as_good_as_an_answer(autojump_clock: MockClock) -> None:
@@ -400,10 +306,6 @@ async def test_the_broker_dismisses_us(code: str, ending: Ending, delays: list[i
     assert broker.closes[:3] == [1000] * 3
 
 
-def waits(made: Desk) -> list[float]:
-    return [late - early for early, late in zip(made.approvals, made.approvals[1:], strict=False)]
-
-
 @pytest.mark.parametrize(
     ("error", "ending", "delays"),
     [
@@ -515,10 +417,6 @@ async def test_earlier_attempts_count(autojump_clock: MockClock) -> None:
         await trio.sleep(100)
         assert len(broker.opened) == 1
         feed.stop()
-
-
-async def key() -> SecretStr:
-    return SecretStr("TEST-APPROVAL-KEY")
 
 
 async def test_what_is_lost_is_told_in_one_line_each(
@@ -664,7 +562,7 @@ async def test_it_may_be_stopped_while_it_waits(autojump_clock: MockClock) -> No
 
 async def test_cancelled_it_still_closes_and_says_down(autojump_clock: MockClock) -> None:
     broker = Broker()
-    made = Desk(broker, [A], None, None)
+    made = Desk(broker, [A])
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.feed.run)
         await made.up()

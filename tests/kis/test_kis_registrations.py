@@ -149,3 +149,160 @@ def test_answers_about_others_change_nothing() -> None:
     asked(registrations)
     assert registrations.answered(ack(AckKind.SUBSCRIBED, "999999"), 0) == (None, None)
     assert registrations.up == ()
+
+
+# -- the end
+
+
+def leaving(symbols: list[str] = SYMBOLS[:3]) -> Registrations:
+    registrations = opened(symbols)
+    for symbol in symbols[1:]:
+        registrations.asked(symbol, 0)
+        registrations.answered(ack(AckKind.SUBSCRIBED, symbol), 0)
+    registrations.leave()
+    for symbol in symbols:
+        registrations.let_go(symbol, 0)
+    return registrations
+
+
+def test_goodbyes_without_a_header_count_for_the_oldest_each() -> None:
+    """They counted for nobody, and the end waited its five seconds."""
+    registrations = leaving()
+    for left in (SYMBOLS[1:3], SYMBOLS[2:3], []):
+        assert registrations.answered(ack(AckKind.UNSUBSCRIBED, None), 0).standing is Standing.ENDED
+        assert list(registrations.registered) == left
+    assert registrations.answered(ack(AckKind.UNSUBSCRIBED, None), 0) == (None, None)
+
+
+def test_a_goodbye_that_was_answered_by_name_is_not_the_oldest_any_more() -> None:
+    registrations = leaving()
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, SYMBOLS[0]), 0)
+    assert registrations.answered(ack(AckKind.UNSUBSCRIBED, None), 0).symbol == SYMBOLS[1]
+
+
+@pytest.mark.parametrize("kind", [AckKind.SERVER_FAILURE, AckKind.MALFORMED_REQUEST, AckKind.UNKNOWN])
+def test_a_goodbye_that_fails_is_not_waited_for(kind: AckKind) -> None:
+    registrations = leaving(SYMBOLS[:1])
+    registrations.answered(ack(kind, SYMBOLS[0]), 0)
+    assert registrations.registered == ()
+
+
+def test_an_acknowledgement_that_comes_during_the_goodbye_does_not_end_the_wait() -> None:
+    registrations = leaving(SYMBOLS[:1])
+    registrations.answered(ack(AckKind.SUBSCRIBED, SYMBOLS[0]), 0)
+    assert registrations.registered == (SYMBOLS[0],)
+
+
+# -- renewing
+
+
+def renewed() -> Registrations:
+    registrations = opened(SYMBOLS[:1])
+    registrations.renew(SYMBOLS[0])
+    assert registrations.due(0) == SYMBOLS[0]
+    assert registrations.is_renewal(SYMBOLS[0])
+    assert registrations.is_repeat(SYMBOLS[0])
+    registrations.let_go(SYMBOLS[0], 0)
+    return registrations
+
+
+@pytest.mark.parametrize("symbol", [SYMBOLS[0], None])
+@pytest.mark.parametrize("kind", [AckKind.UNSUBSCRIBED, AckKind.SERVER_FAILURE])
+def test_renewed_it_is_unsubscribed_and_then_asked_for_anew(kind: AckKind, symbol: str | None) -> None:
+    registrations = renewed()
+    assert registrations.due(0) is None
+    assert registrations.up == ()
+    assert registrations.answered(ack(kind, symbol), 0) == (SYMBOLS[0], Standing.WAITING)
+    assert asked(registrations) == SYMBOLS[:1]
+    assert registrations.answered(ack(AckKind.SUBSCRIBED, symbol), 0) == (SYMBOLS[0], Standing.UP)
+
+
+def test_without_an_answer_it_is_asked_for_all_the_same() -> None:
+    registrations = renewed()
+    assert registrations.next_due() == ACK_TIMEOUT_NS
+    assert asked(registrations, ACK_TIMEOUT_NS) == SYMBOLS[:1]
+
+
+def test_what_comes_before_the_unsubscription_took_place_does_not_bring_it_up() -> None:
+    registrations = renewed()
+    assert not registrations.heard(SYMBOLS[0])
+    assert registrations.answered(ack(AckKind.SUBSCRIBED, SYMBOLS[0]), 0).standing is None
+    assert registrations.registered == (SYMBOLS[0],)  # should it end now, it is unsubscribed once more
+
+
+def test_only_what_is_up_is_renewed_and_what_is_spared_is_not() -> None:
+    registrations = Registrations(SYMBOLS[:1])
+    registrations.renew(SYMBOLS[0])
+    assert not registrations.is_renewal(SYMBOLS[0])
+    registrations = opened(SYMBOLS[:1])
+    registrations.renew(SYMBOLS[0])
+    registrations.spare(SYMBOLS[0])
+    assert registrations.due(0) is None
+    assert registrations.up == (SYMBOLS[0],)
+
+
+# -- a broker that fails everything, and requests that are used up
+
+
+def asks_of(registrations: Registrations, seconds: int, *, kind: AckKind | None, start: int = 0) -> list[int]:
+    """Seconds at which there was a request; each is answered at once, or never."""
+    times = []
+    for second in range(start, start + seconds):
+        while (symbol := registrations.due(second * SECOND_NS)) is not None:
+            registrations.asked(symbol, second * SECOND_NS)
+            times.append(second)
+            if kind is not None:
+                registrations.answered(ack(kind, symbol), second * SECOND_NS)
+    return times
+
+
+@pytest.mark.parametrize("kind", [AckKind.SERVER_FAILURE, None])
+def test_where_all_fail_one_asks_for_all_and_when_it_is_answered_all_ask(kind: AckKind | None) -> None:
+    """Forty-one symbols asked four hundred times in the first hour of a broker that answered none of them."""
+    registrations = Registrations(SYMBOLS)
+    times = asks_of(registrations, 3600, kind=kind)
+    assert len(times) <= len(SYMBOLS) + OVERLAP + 32
+    assert max(later - earlier for earlier, later in pairwise(times)) <= 123
+    assert registrations.settled
+    healed = asks_of(registrations, 130, kind=AckKind.SUBSCRIBED, start=3600)
+    assert len(healed) == len(SYMBOLS)
+    assert len(set(healed)) <= 2  # the one, and then all at once
+    assert len(registrations.up) == len(SYMBOLS)
+
+
+def test_some_that_fail_do_not_hold_up_first_requests() -> None:
+    registrations = Registrations(SYMBOLS)
+    for symbol in SYMBOLS[:OVERLAP]:
+        registrations.asked(symbol, 0)
+        registrations.answered(ack(AckKind.SERVER_FAILURE, symbol), 0)
+    assert registrations.due(0) == SYMBOLS[OVERLAP]
+
+
+def test_postponed_requests_count_as_unanswered_and_first_ones_go_on() -> None:
+    registrations = Registrations(SYMBOLS[:2])
+    asked(registrations)
+    asked(registrations, ACK_TIMEOUT_NS)
+    later = 2 * ACK_TIMEOUT_NS
+    assert registrations.due(later) == SYMBOLS[0]
+    registrations.postpone(later + 10)
+    assert registrations.unanswered == (SYMBOLS[0], SYMBOLS[1])
+    assert registrations.settled
+    assert registrations.due(later) is None
+    assert registrations.next_due() == later + 10
+    assert registrations.due(later + 10) == SYMBOLS[0]
+    assert Registrations(SYMBOLS[:1]).unanswered == ()
+
+
+def test_postponed_renewals_wait_as_well() -> None:
+    registrations = opened(SYMBOLS[:1])
+    registrations.renew(SYMBOLS[0])
+    registrations.postpone(10)
+    assert registrations.due(9) is None
+    assert registrations.next_due() == 10
+    assert registrations.due(10) == SYMBOLS[0]
+
+
+def test_full_of_unanswered_questions_it_waits_for_an_answer_and_does_not_look_each_millisecond() -> None:
+    registrations = Registrations(SYMBOLS)
+    asked(registrations)
+    assert registrations.next_due() == ACK_TIMEOUT_NS

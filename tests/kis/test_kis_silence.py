@@ -1,0 +1,157 @@
+"""Silence of data with a live connection, one look a second."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+import pytest
+
+from engine.kis.silence import Silence
+from engine.kst import DAY_NS, SECOND_NS, day_number, day_start
+from engine.session import Hours
+
+MINUTE = 60 * SECOND_NS
+HOUR = 60 * MINUTE
+OPEN_S, CLOSE_S = 9 * 3600, 15 * 3600 + 1800
+MIDNIGHT = day_start(20_000)
+EVER = range(10**9)
+NEVER = range(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Market(Hours):
+    """Closed tomorrow, and with a break 12:00–13:00."""
+
+    def is_trading_day(self, day: int) -> bool:
+        return day != 20_001
+
+    def pauses(self, day: int) -> tuple[tuple[int, int], ...]:
+        return ((day_start(day) + 12 * HOUR, day_start(day) + 13 * HOUR),)
+
+
+KRX = Market(9 * HOUR, 15 * HOUR + 30 * MINUTE)
+
+
+class Watch:
+    """Looks at all seconds since MIDNIGHT from one to the other."""
+
+    def __init__(self, hours: Hours = KRX) -> None:
+        self.silence = Silence(hours)
+        self.data: int | None = None
+        self.ends: list[int] = []
+        """Seconds at which the session was to be ended."""
+
+    def look(self, start_s: int, end_s: int, data: Container[int] = NEVER, up: int = 41) -> "Watch":
+        for second in range(start_s, end_s):
+            now = MIDNIGHT + second * SECOND_NS
+            if second in data:
+                self.data = now - SECOND_NS // 2
+            if self.silence.look(now, up, self.data):
+                self.ends.append(second)
+        return self
+
+    @property
+    def since_s(self) -> float | None:
+        return None if self.silence.since is None else (self.silence.since - MIDNIGHT) / SECOND_NS
+
+
+@pytest.mark.parametrize(("up", "minutes"), [(1, 30), (2, 15), (5, 6), (6, 5), (41, 5)])
+def test_silent_from_birth_it_depends_on_how_many_there_are(up: int, minutes: int) -> None:
+    watch = Watch().look(OPEN_S + 100, OPEN_S + 7200, up=up)
+    (end,) = watch.ends
+    assert end == pytest.approx(OPEN_S + 100 + minutes * 60, abs=3)
+    assert watch.since_s == pytest.approx(OPEN_S + 100, abs=2)
+
+
+def test_the_wait_begins_at_the_open() -> None:
+    (end,) = Watch().look(OPEN_S - 3600, OPEN_S + 1800).ends
+    assert end == pytest.approx(OPEN_S + 300, abs=2)
+
+
+@pytest.mark.parametrize(("every_s", "limit_s"), [(1, 180), (50, 180), (61, 183), (200, 600)])
+def test_three_times_the_longest_gap_of_the_date_but_three_minutes(every_s: int, limit_s: int) -> None:
+    last = OPEN_S + 1200
+    watch = Watch().look(OPEN_S, last + 1, range(OPEN_S, last + 1, every_s))
+    assert not watch.ends
+    heard = max(range(OPEN_S, last + 1, every_s))
+    watch.look(last + 1, last + 1000)
+    assert watch.ends == [pytest.approx(heard + limit_s, abs=3)]
+    assert watch.since_s == heard - 0.5
+
+
+def test_a_few_minutes_of_data_teach_nothing() -> None:
+    watch = Watch().look(OPEN_S, OPEN_S + 9 * 60, EVER)
+    (end,) = watch.look(OPEN_S + 9 * 60, OPEN_S + 3600).ends
+    assert end == pytest.approx(OPEN_S + 9 * 60 + 300, abs=3)
+    watch = Watch().look(OPEN_S, OPEN_S + 11 * 60, EVER)
+    (end,) = watch.look(OPEN_S + 11 * 60, OPEN_S + 3600).ends
+    assert end == pytest.approx(OPEN_S + 11 * 60 + 180, abs=3)
+
+
+def test_once_a_silence_and_told_until_data_comes() -> None:
+    watch = Watch().look(OPEN_S, OPEN_S + 900, EVER).look(OPEN_S + 900, OPEN_S + 5000)
+    assert len(watch.ends) == 1
+    assert watch.since_s == OPEN_S + 898.5
+    watch.look(OPEN_S + 5000, OPEN_S + 5001, EVER)
+    assert watch.since_s is None
+    watch.look(OPEN_S + 5001, OPEN_S + 5000 + 3 * 4200)  # and the next one is another, with a longer gap known
+    assert len(watch.ends) == 1
+    watch.look(OPEN_S + 5000 + 3 * 4200, CLOSE_S)
+    assert len(watch.ends) == 2
+
+
+def test_a_silence_outlives_the_night_but_is_not_told_twice() -> None:
+    watch = Watch().look(OPEN_S, CLOSE_S - 600, EVER).look(CLOSE_S - 600, CLOSE_S)
+    since = watch.since_s
+    assert since is not None
+    watch.look(2 * 86400 + OPEN_S, 2 * 86400 + OPEN_S + 3600)
+    assert len(watch.ends) == 1
+    assert watch.since_s == since
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s"),
+    [(0, OPEN_S), (CLOSE_S, 86400), (86400, 2 * 86400), (12 * 3600, 13 * 3600)],
+    ids=["before the open", "after the close", "on a closed day", "in a break"],
+)
+def test_where_silence_is_normal(start_s: int, end_s: int) -> None:
+    watch = Watch().look(start_s, end_s)
+    assert not watch.ends
+    assert watch.since_s is None
+
+
+def test_a_break_and_a_night_do_not_count_into_the_wait_nor_into_the_gaps() -> None:
+    noon, one = 12 * 3600, 13 * 3600
+    watch = Watch().look(OPEN_S, noon - 60, EVER).look(noon - 60, one + 100)
+    assert not watch.ends  # 160 s of 3,760
+    watch.look(one + 100, one + 120, EVER)
+    (end,) = watch.look(one + 120, one + 1000).ends
+    assert end == pytest.approx(one + 120 + 3 * 160, abs=5)  # and not three times an hour
+
+
+def test_a_new_date_learns_anew() -> None:
+    watch = Watch().look(OPEN_S, OPEN_S + 3600, range(OPEN_S, OPEN_S + 3600, 400), up=1)
+    morning = 2 * 86400 + OPEN_S
+    watch.look(morning, morning + 900, EVER)
+    (end,) = watch.look(morning + 900, morning + 3600).ends
+    assert end == pytest.approx(morning + 900 + 180, abs=3)
+
+
+def test_without_a_connection_or_a_symbol_time_does_not_count() -> None:
+    watch = Watch().look(OPEN_S, OPEN_S + 900, EVER).look(OPEN_S + 900, OPEN_S + 1000)
+    watch.look(OPEN_S + 1000, OPEN_S + 2000, up=0)
+    watch.silence.connected(MIDNIGHT + (OPEN_S + 3000) * SECOND_NS)
+    (end,) = watch.look(OPEN_S + 3000, OPEN_S + 4000).ends
+    assert end == pytest.approx(OPEN_S + 3000 + 80, abs=3)
+
+
+def test_a_pause_of_ours_is_no_silence_of_theirs() -> None:
+    watch = Watch().look(OPEN_S, OPEN_S + 900, EVER)
+    watch.look(OPEN_S + 1500, OPEN_S + 1600)
+    assert not watch.ends
+
+
+def test_always_open_is_the_day_of_24_hours() -> None:
+    watch = Watch(Hours(0, DAY_NS)).look(0, 900, EVER)
+    (end,) = watch.look(900, 2000).ends
+    assert end == pytest.approx(900 + 180, abs=3)
+    assert day_number(MIDNIGHT) == 20_000
