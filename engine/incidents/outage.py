@@ -1,7 +1,7 @@
 """Outages: when a lost feed is worth a message, and when it is over. One per account; times are ns since the epoch.
 
 A feed that comes and goes must not chatter: it is back only after it stayed up for a while, and that while doubles with
-each loss within the hour. So no hour has more than a dozen outages, whatever the feed does.
+each loss within the hour. So no hour brings more than 21 messages, whatever the feed does.
 """
 
 from collections import deque

@@ -95,20 +95,20 @@ _UNUSABLE_LINE = Text(
     "Today so far: {parts}. What can be read is evaluated as always.",
     "오늘 지금까지 {parts}. 읽을 수 있는 데이터는 그대로 평가합니다.",
 )
-_UNUSABLE_FRAMES = Text("frames {count} ({reason})", "프레임 {count}건({reason})")
-_UNUSABLE_RECORDS = Text("records {count} ({reason})", "레코드 {count}건({reason})")
+_UNUSABLE_FRAMES = Text("frames {count:,} ({reason})", "프레임 {count:,}건({reason})")
+_UNUSABLE_RECORDS = Text("records {count:,} ({reason})", "레코드 {count:,}건({reason})")
 _UNREADABLE = Text("No data can be read: {accounts}", "데이터를 전혀 읽을 수 없음: {accounts}")
 _UNREADABLE_LINE = Text(
-    "{account}: nothing of what came since {since} could be used ({count} faults in {lasted}).",
-    "{account}: {since} 이후 받은 데이터를 하나도 읽지 못했습니다({lasted} 동안 오류 {count}건).",
+    "{account}: nothing of what came since {since} could be used ({count:,} faults in {lasted}).",
+    "{account}: {since} 이후 받은 데이터를 하나도 읽지 못했습니다({lasted} 동안 오류 {count:,}건).",
 )
 _IMPOSSIBLE = Text("Records with impossible times", "시각이 맞지 않는 레코드")
 _IMPOSSIBLE_LINES = {
     Drop.EARLY: Text(
-        "{count} dropped: more than a minute ahead of this machine's clock. Check whether that is slow.",
-        "{count}건 제외: 이 컴퓨터의 시계보다 1분 넘게 앞선 시각입니다. 시계가 늦지 않은지 확인하세요.",
+        "{count:,} dropped: more than a minute ahead of this machine's clock. Check whether that is slow.",
+        "{count:,}건 제외: 이 컴퓨터의 시계보다 1분 넘게 앞선 시각입니다. 시계가 늦지 않은지 확인하세요.",
     ),
-    Drop.BAD_TIME: Text("{count} dropped: not a time of day.", "{count}건 제외: 시각 형식이 아닙니다."),
+    Drop.BAD_TIME: Text("{count:,} dropped: not a time of day.", "{count:,}건 제외: 시각 형식이 아닙니다."),
 }
 
 _SILENT = Text("Connected, but no data: {accounts}", "연결은 됐지만 데이터 없음: {accounts}")
@@ -148,6 +148,10 @@ _GAPS = {
 _GAP_BLIND = Text(
     "What happened in between is unknown; what was pending starts anew.",
     "그 사이의 일은 알 수 없으므로 대기 중이던 조건은 처음부터 다시 잽니다.",
+)
+_STEP_BLIND = Text(
+    "Values that reach over this moment are unknown; what was pending starts anew.",
+    "이 순간을 사이에 둔 값은 알 수 없고, 대기 중이던 조건은 처음부터 다시 잽니다.",
 )
 _GAP_MORE = Text("{count} more like this before went untold.", "앞서 알리지 않은 같은 일이 {count}번 더 있었습니다.")
 _MORE = Text(" and {count} more", " 외 {count}개")
@@ -221,7 +225,8 @@ class Words:
     def gap(self, kind: Gap, since: int, until: int, untold: int) -> Said:
         title, line = _GAPS[kind]
         lasted = duration(until - since, self.locale)
-        lines = [self._text(line, since=_moment(since, until), until=_moment(until, until)), self._text(_GAP_BLIND)]
+        blind = _STEP_BLIND if kind is Gap.CLOCK_BACK else _GAP_BLIND
+        lines = [self._text(line, since=_moment(since, until), until=_moment(until, until)), self._text(blind)]
         if untold:
             lines.append(self._text(_GAP_MORE, count=untold))
         return Said(self._text(title, lasted=lasted), "\n".join(lines))

@@ -1,0 +1,97 @@
+"""Symbols without a watch: each is told once, those of one look together."""
+
+from dataclasses import replace
+
+import pytest
+from incident_stage import FRIDAY, Desk, at, feed, kinds
+
+from engine.kis.backoff import Ending
+from engine.kis.status import Status
+from engine.kst import SECOND_NS
+from engine.rules.model import Severity
+
+NOON = at("12:00")
+
+
+def up(
+    *, rejected: tuple[tuple[str, str], ...] = (), unanswered: tuple[str, ...] = (), ghosts: tuple[str, ...] = ()
+) -> Status:
+    return replace(feed(up=NOON), rejected=rejected, unanswered=unanswered, ghosts=ghosts)
+
+
+def test_symbols_beyond_the_slots_are_told_once() -> None:
+    desk = Desk(NOON, not_covered=["035420", "005380"])
+    (notice,) = desk.run(600, up())
+    assert (notice.kind, notice.severity, notice.at) == ("symbols-missing", Severity.WARNING, NOON + 5 * SECOND_NS)
+    assert "No registration left for 2: 035420, 005380" in notice.message
+
+
+def test_symbols_beyond_the_slots_are_told_though_no_feed_comes_up() -> None:
+    desk = Desk(NOON, not_covered=["035420"])
+    assert [notice.at - NOON for notice in desk.run(600, feed(down=NOON, ending=Ending.LOST))] == [
+        10 * SECOND_NS,  # the outage
+        60 * SECOND_NS,
+    ]
+
+
+def test_all_that_a_start_brings_is_one_notice() -> None:
+    desk = Desk(NOON, not_covered=["035420"])
+    other = replace(feed("other", up=NOON), left_out=("005380",), rejected=(("999999", "OPSP8992"),))
+    (notice,) = desk.run(600, up(rejected=(("000660", "OPSP8991"),)), other)
+    assert notice.title == "Symbols not watched: 4"
+    assert "No registration left for 2: 035420, 005380" in notice.message
+    assert "Rejected by the broker, 2: SK하이닉스(000660) OPSP8991, 999999 OPSP8992" in notice.message
+    assert "Rules concerned (1): both" in notice.message
+
+
+def test_a_feed_that_is_down_is_an_outage_and_not_its_symbols() -> None:
+    desk = Desk(NOON)
+    down = replace(feed(down=NOON, ending=Ending.LOST), rejected=(("000660", "OPSP8991"),), unanswered=("005930",))
+    assert kinds(desk.run(300, down)) == ["feed-lost"]
+
+
+def test_what_was_told_is_not_told_after_a_reconnect() -> None:
+    desk = Desk(NOON)
+    assert len(desk.run(60, up(rejected=(("000660", "OPSP8991"),)))) == 1
+    desk.run(60, feed(down=desk.now))
+    assert "symbols-missing" not in kinds(desk.run(60, replace(feed(up=desk.now), rejected=(("000660", "OPSP8991"),))))
+
+
+def test_a_new_one_is_told_by_itself() -> None:
+    desk = Desk(NOON)
+    desk.run(60, up(rejected=(("000660", "OPSP8991"),)))
+    (notice,) = desk.run(60, up(rejected=(("000660", "OPSP8991"), ("005930", "OPSP8991"))))
+    assert "000660" not in notice.message
+
+
+def test_one_without_an_answer_is_told_after_a_minute() -> None:
+    desk = Desk(NOON + 10 * SECOND_NS)
+    (notice,) = desk.run(600, up(unanswered=("005930",)))
+    assert notice.at == NOON + 70 * SECOND_NS
+    assert "Not confirmed by the broker for over a minute, 1: 삼성전자(005930)" in notice.message
+
+
+def test_an_answer_in_time_ends_the_wait() -> None:
+    desk = Desk(NOON)
+    for _ in range(20):
+        assert desk.run(55, up(unanswered=("005930",))) == []
+        assert desk.run(5, up()) == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_ghost_is_told_once_a_date(again: bool) -> None:
+    desk = Desk(NOON)
+    (notice,) = desk.run(60, up(ghosts=("005930",)))
+    assert "without any data for 30 minutes" in notice.message
+    assert desk.run(60, up()) == []
+    assert desk.run(60, up(ghosts=("005930",))) == []
+    desk.now = at("09:31", FRIDAY + 3)
+    told = desk.run(60, up(ghosts=("005930",) if again else ()))
+    assert len(told) == again
+
+
+def test_a_rejection_is_not_told_anew_on_another_date() -> None:
+    desk = Desk(NOON)
+    desk.run(60, up(rejected=(("000660", "OPSP8991"),)))
+    desk.now = at("12:00", FRIDAY + 3)
+    assert desk.run(60, up(rejected=(("000660", "OPSP8991"),))) == []

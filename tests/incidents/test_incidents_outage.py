@@ -1,0 +1,245 @@
+"""Outages: what is told of a lost feed, when, and how often."""
+
+import logging
+
+import pytest
+from incident_stage import FRIDAY, Desk, at, feed, kinds
+
+from engine.delivery.notice import Notice
+from engine.kis.backoff import Ending
+from engine.kis.status import Phase
+from engine.kst import DAY_NS, SECOND_NS
+from engine.rules.model import Severity
+from engine.session import Hours
+
+ALWAYS = Hours(0, DAY_NS)
+NOON = at("12:00")
+LOST = Ending.LOST
+HOUR_NS = 3600 * SECOND_NS
+
+
+def lost_since(since: int, ending: Ending | None = LOST, account: str = "main") -> Desk:
+    desk = Desk(since)
+    desk.run(11, feed(account, down=since, ending=ending))
+    return desk
+
+
+def test_an_outage_is_told_after_ten_seconds_and_when_it_is_over() -> None:
+    desk = Desk(NOON)
+    assert desk.run(10, feed(down=NOON, ending=LOST)) == []
+    (lost,) = desk.run(60, feed(down=NOON, ending=LOST))
+    assert (lost.kind, lost.severity, lost.at, lost.notify) == (
+        "feed-lost", Severity.CRITICAL, NOON + 10 * SECOND_NS, ("terminal",),
+    )  # fmt: skip
+    up = desk.now
+    assert desk.run(10, feed(up=up)) == []
+    (back,) = desk.run(600, feed(up=up))
+    assert (back.kind, back.severity, back.at) == ("feed-back", Severity.INFO, up + 10 * SECOND_NS)
+    assert "down for 1 min 10 s, from 12:00:00 to 12:01:10" in back.message
+
+
+def test_a_short_outage_is_nobody_s_business() -> None:
+    desk = Desk(NOON)
+    assert desk.run(9, feed(down=NOON, ending=LOST)) == []
+    assert desk.run(600, feed(up=desk.now)) == []
+
+
+def test_subscribing_is_not_up() -> None:
+    """Connected, but without all answers: the outage goes on from where it began."""
+    desk = Desk(NOON)
+    desk.run(5, feed(down=NOON, ending=LOST))
+    (lost,) = desk.run(30, feed(down=NOON, ending=LOST, phase=Phase.SUBSCRIBING))
+    assert lost.at == NOON + 10 * SECOND_NS
+
+
+def test_a_loss_before_it_was_back_for_good_is_the_same_outage() -> None:
+    desk = lost_since(NOON)
+    desk.run(5, feed(up=desk.now))
+    again = desk.now
+    assert desk.run(60, feed(down=again, ending=LOST)) == []
+    up = desk.now
+    assert kinds(desk.run(20, feed(up=up))) == []  # the second loss of the hour: it takes 20 s
+    (back,) = desk.run(1, feed(up=up))
+    assert "from 12:00:00 to 12:01:16" in back.message
+
+
+def test_a_flap_that_is_seen_only_by_its_new_start_begins_the_wait_anew() -> None:
+    desk = lost_since(NOON)
+    first = desk.now
+    desk.run(8, feed(up=first))
+    second = desk.now  # lost and back between two looks
+    assert desk.run(10, feed(up=second)) == []
+    assert kinds(desk.run(1, feed(up=second))) == ["feed-back"]
+
+
+def test_a_later_outage_is_a_new_one() -> None:
+    desk = lost_since(NOON)
+    desk.run(2 * 3600, feed(up=desk.now))
+    again = desk.now
+    (lost,) = desk.run(11, feed(down=again, ending=LOST))
+    assert lost.at == again + 10 * SECOND_NS
+    assert "nothing received since 14:00:11" in lost.message
+    assert kinds(desk.notices) == ["feed-lost", "feed-back", "feed-lost"]
+
+
+@pytest.mark.parametrize(("losses", "stay"), [(1, 10), (2, 20), (3, 40), (6, 320), (7, 600), (16, 600)])
+def test_each_loss_within_the_hour_doubles_the_time_to_be_back(losses: int, stay: int) -> None:
+    desk = Desk(NOON)
+    for _ in range(losses - 1):
+        desk.run(1, feed(down=desk.now, ending=LOST))
+        desk.run(1, feed(up=desk.now))
+    desk.run(15, feed(down=desk.now, ending=LOST))
+    up = desk.now
+    (back,) = desk.run(1000, feed(up=up))
+    assert back.at == up + stay * SECOND_NS
+
+
+@pytest.mark.parametrize(("down_s", "up_s"), [(1, 1), (5, 8), (11, 11), (11, 21), (30, 30), (11, 100), (60, 600)])
+def test_a_flapping_feed_does_not_chatter(down_s: int, up_s: int) -> None:
+    desk = Desk(NOON, ALWAYS)
+    while desk.now < NOON + 3 * HOUR_NS:
+        desk.run(down_s, feed(down=desk.now, ending=LOST))
+        desk.run(up_s, feed(up=desk.now))
+    assert most_within_an_hour(desk.notices) <= 12
+
+
+def test_not_even_the_worst_feed_chatters() -> None:
+    """It fails in the very moment in which it would be told of, and again as soon as it counted as back."""
+    desk = Desk(NOON, ALWAYS)
+    while desk.now < NOON + 3 * HOUR_NS:
+        down = desk.now
+        while "feed-lost" not in kinds(desk.run(1, feed(down=down, ending=LOST))):
+            pass
+        up = desk.now
+        while "feed-back" not in kinds(desk.run(1, feed(up=up))):
+            pass
+    assert 12 < most_within_an_hour(desk.notices) <= 21
+
+
+def most_within_an_hour(notices: list[Notice]) -> int:
+    times = [notice.at for notice in notices]
+    return max((sum(t <= other < t + HOUR_NS for other in times) for t in times), default=0)
+
+
+@pytest.mark.parametrize(
+    ("since", "told"),
+    [
+        (at("08:00"), at("08:50")),  # ten minutes before the open
+        (at("08:30", FRIDAY - 1), at("09:50", FRIDAY - 1)),  # on an exam day
+        (at("15:29:55"), at("08:50", FRIDAY + 3)),  # over the weekend until Monday
+        (at("10:00", FRIDAY + 1), at("08:50", FRIDAY + 3)),
+    ],
+)
+def test_outside_the_session_nobody_is_woken(since: int, told: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    desk = Desk(since)
+    down = feed(down=since, ending=LOST)
+    assert desk.until(min(told, since + 3 * HOUR_NS), down) == []
+    assert caplog.text.count("outage outside the session account=main") == 1
+    desk.now = told - SECOND_NS
+    (lost,) = desk.run(60, down)
+    assert (lost.kind, lost.at) == ("feed-lost", told)
+
+
+@pytest.mark.parametrize("since", [at("08:49:55"), at("15:29:49")])
+def test_at_the_edges_of_the_session(since: int, caplog: pytest.LogCaptureFixture) -> None:
+    (lost,) = Desk(since).run(60, feed(down=since, ending=LOST))
+    assert lost.at == since + 10 * SECOND_NS
+    assert "outside" not in caplog.text
+
+
+def test_what_nobody_was_told_of_ends_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    desk = Desk(at("20:00"))
+    desk.run(3600, feed(down=desk.now, ending=LOST))
+    assert desk.run(60, feed(up=desk.now)) == []
+    assert "outage over account=main seconds=3600 told=False" in caplog.text
+
+
+def test_the_end_of_what_was_told_is_told_at_any_hour() -> None:
+    desk = lost_since(at("15:29"))
+    desk.until(at("17:00"), feed(down=at("15:29"), ending=LOST))
+    assert kinds(desk.run(60, feed(up=desk.now))) == ["feed-back"]
+
+
+@pytest.mark.parametrize("ending", [Ending.CREDENTIALS, Ending.KEY_REFUSED, Ending.IN_USE])
+def test_what_a_person_must_mend_is_told_at_once_at_any_hour(ending: Ending) -> None:
+    night = at("03:00", FRIDAY + 1)
+    desk = Desk(night)
+    assert kinds(desk.run(1, feed(down=night, ending=ending))) == ["feed-lost"]
+    assert desk.run(600, feed(down=night, ending=ending)) == []
+
+
+@pytest.mark.parametrize("ending", [Ending.LOST, Ending.SILENT, Ending.TOO_OFTEN, None])
+def test_what_time_may_mend_waits(ending: Ending | None) -> None:
+    night = at("03:00")
+    assert Desk(night).run(600, feed(down=night, ending=ending)) == []
+    assert Desk(NOON).run(10, feed(down=NOON, ending=ending)) == []
+
+
+def test_the_last_ending_but_one_is_not_this_one_s_cause() -> None:
+    """Just lost, and still closing: the last ending is yesterday's."""
+    night = at("03:00")
+    assert Desk(night).run(5, feed(down=night, ending=Ending.IN_USE, phase=Phase.ENDING)) == []
+
+
+def test_credentials_refused_in_an_earlier_run_are_told_at_once() -> None:
+    night = at("03:00")
+    (lost,) = Desk(night).run(60, feed(down=night, refused=True))
+    assert "refuses the app key or secret" in lost.message
+
+
+@pytest.mark.parametrize("first", [Ending.LOST, Ending.IN_USE, Ending.KEY_REFUSED])
+def test_refused_credentials_are_told_also_of_what_was_told(first: Ending) -> None:
+    desk = lost_since(NOON, first)
+    (refused,) = desk.run(600, feed(down=NOON, ending=Ending.CREDENTIALS, refused=True, error="EGW00103"))
+    assert (refused.kind, refused.severity) == ("feed-refused", Severity.CRITICAL)
+    assert "EGW00103" in refused.message
+    assert desk.run(600, feed(down=NOON, ending=Ending.KEY_REFUSED)) == []
+
+
+def test_a_second_cause_alone_is_no_news() -> None:
+    desk = lost_since(NOON)
+    for ending in (Ending.IN_USE, Ending.KEY_REFUSED, Ending.TOO_OFTEN, Ending.LOST):
+        assert desk.run(60, feed(down=NOON, ending=ending)) == []
+
+
+def test_after_a_restart_the_start_of_the_feed_is_when_it_began() -> None:
+    desk = Desk(NOON)
+    (lost,) = desk.run(30, feed(down=NOON))
+    assert "There has been no connection since the start." in lost.message
+
+
+def test_what_was_stopped_is_no_outage() -> None:
+    desk = Desk(NOON)
+    assert desk.run(60, feed(down=NOON, ending=LOST, phase=Phase.STOPPED)) == []
+
+
+def test_outages_of_one_look_are_one_notice_and_so_are_their_ends() -> None:
+    desk = Desk(NOON)
+    later = NOON + 3 * SECOND_NS
+    (lost,) = desk.run(60, feed("a", down=NOON, ending=LOST), feed("b", down=later, ending=LOST))
+    assert lost.title == "Feed lost: a, b"
+    assert (lost.message.count("a: nothing"), lost.message.count("b: nothing")) == (1, 1)
+    up = desk.now
+    (back,) = desk.run(60, feed("a", up=up), feed("b", up=up))
+    assert back.title == "Feed back: a, b"
+
+
+def test_one_account_of_several() -> None:
+    desk = Desk(NOON)
+    fine = feed("b", up=NOON, symbols=("000660",))
+    (lost,) = desk.run(60, feed("a", down=NOON, ending=LOST, symbols=("005930",)), fine)
+    assert lost.title == "Feed lost: a"
+    assert "000660" not in lost.message
+
+
+def test_a_night_outage_is_not_told_along_with_another_s_refusal() -> None:
+    night = at("03:00")
+    (lost,) = Desk(night).run(60, feed("a", down=night, ending=LOST), feed("b", down=night, ending=Ending.IN_USE))
+    assert lost.title == "Feed lost: b"
+
+
+def test_a_simulated_market_is_watched_around_the_clock() -> None:
+    night = at("03:00", FRIDAY + 1)
+    assert kinds(Desk(night, ALWAYS).run(11, feed(down=night, ending=LOST))) == ["feed-lost"]
