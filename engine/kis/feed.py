@@ -247,14 +247,19 @@ class Feed:
             now = self._clock.now()
             ready = budget.ready_at(self.backoff.rounds, now)
             self._say_spent(ready, now)
-            if ready > now:
-                return ready
-            self.backoff = replace(self.backoff, rounds=budget.begun(self.backoff.rounds, now))
-            if not await self._keep():
-                return self._clock.now() + _RETRY_NS
-            self._repeats = self._settings.max_registrations
+            if ready > now or not await self._begin_round(now):
+                return max(ready, now + _RETRY_NS)
         self._repeats -= 1
         return None
+
+    async def _begin_round(self, now: int) -> bool:
+        before = self.backoff.rounds
+        self.backoff = replace(self.backoff, rounds=budget.begun(before, now))
+        if not await self._keep():
+            self.backoff = replace(self.backoff, rounds=before)  # nothing of it was used
+            return False
+        self._repeats = self._settings.max_registrations
+        return True
 
     def _say_spent(self, ready: int, now: int) -> None:
         if ready > now and not self._is_spent:

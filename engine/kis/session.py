@@ -307,8 +307,8 @@ class Session:
             self._tally.unknown += 1
         if change.symbol is not None and change.standing is Standing.UP:
             self._is_up(change.symbol, t)
-        elif ack.kind is AckKind.UNSUBSCRIBED and change.symbol in self._up and change.standing is not Standing.ENDED:
-            self._is_down(change.symbol, t)  # without our asking; it is asked for again
+        elif change.symbol in self._up and change.standing in (Standing.WAITING, Standing.LEFT_OUT):
+            self._is_down(change.symbol, t)  # unsubscribed without our asking; it is asked for again
             log.warning("feed unsubscribed by the broker account=%s symbol=%s", self._name, change.symbol)
         elif ack.kind not in (AckKind.SUBSCRIBED, AckKind.UNSUBSCRIBED):
             self._report(ack, change)
