@@ -71,6 +71,11 @@ def test_find_puts_the_best_first(text: str, expected: list[str]) -> None:
     assert [each.code for each in MASTER.find(text)] == expected
 
 
+def test_a_stock_stands_before_a_fund_with_a_shorter_name() -> None:
+    found = Master((stock("000003", "반도체", "EF"), stock("000004", "반도체장비"), stock("000005", "반도체", "EW")))
+    assert [each.code for each in found.find("반도")] == ["000004", "000003", "000005"]
+
+
 def test_find_gives_no_more_than_asked_for() -> None:
     assert [each.code for each in MASTER.find("삼성", 2)] == ["005930", "009150"]
 
