@@ -86,5 +86,4 @@ class Clock:
         if skipped <= _STEP_NS:
             return 0  # and what is left is made good slowly
         self._wall_ns += skipped
-        self._looked += skipped
         return skipped

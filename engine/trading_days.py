@@ -4,7 +4,7 @@ Closed are weekends, what the `holidays` library lists for the exchange (XKRX: p
 1 May, the last weekday of the year), and what the user adds. NXT follows the exchange's calendar.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, lru_cache
@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from engine.config.model import Market
 from engine.kst import SECOND_NS, date_of, day_of, day_start
 from engine.session import Hours
+from engine.units import hours_ns
 
 EXAM_DAYS = frozenset({date(2023, 11, 16), date(2024, 11, 14), date(2025, 11, 13), date(2026, 11, 19)})
 """Days of the college entrance exam (수능), on which the country goes to work an hour later.
@@ -23,11 +24,17 @@ program knows them."""
 _MINUTE_NS = 60 * SECOND_NS
 _HOUR_NS = 60 * _MINUTE_NS
 _LATE_OPEN_NS = 10 * _HOUR_NS
-_MAIN_OPEN_NS = 9 * _HOUR_NS
-_AUCTION_NS = 15 * _HOUR_NS + 20 * _MINUTE_NS
 _MAIN_CLOSE_NS = 15 * _HOUR_NS + 30 * _MINUTE_NS
 
 Span = tuple[int, int]
+
+_NXT_PAUSES = hours_ns("08:50~09:01"), hours_ns("15:20~15:40")
+_PAUSES: Mapping[Market, tuple[Span, Span]] = {
+    Market.KRX: (hours_ns("00:00~09:00"), hours_ns("15:20~16:00")),
+    Market.NXT: _NXT_PAUSES,
+    Market.UNIFIED: _NXT_PAUSES,
+}
+"""Around the open and the close of the main market, on a usual day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +51,11 @@ class MarketHours(Hours):
     def pauses(self, day: int) -> tuple[Span, ...]:
         """Auctions and the breaks between two markets: nothing trades in them, so no record comes.
 
-        KRX: before 9:00, and the closing auction 15:20–15:30, after which, for a session that goes on, the after-market
-        opens at 16:00. NXT and UNIFIED: 8:50–9:01 between pre-market and main market, 15:20–15:40 between main market
-        and after-market. What opens late has its opening auction an hour later, on the exam day its closing one too.
+        KRX: before 9:00, and from the closing auction at 15:20 until the after-market opens at 16:00; a usual session
+        ends before that. NXT and UNIFIED: 8:50–9:01 from pre-market to main market, 15:20–15:40 from there to the
+        after-market. What opens late has its opening auction an hour later, on the exam day its closing one too.
         """
-        opening, closing = self._auctions(day)
+        opening, closing = _PAUSES[self.market]
         start, (open_ns, close_ns) = day_start(day), self._span(day)
         late = _HOUR_NS * (open_ns >= _LATE_OPEN_NS > self.open_ns)
         later = _HOUR_NS * self._closes_late(day)
@@ -56,19 +63,9 @@ class MarketHours(Hours):
         clipped = ((max(since, open_ns), min(until, close_ns)) for since, until in spans)
         return tuple((start + since, start + until) for since, until in clipped if since < until)
 
-    def _auctions(self, day: int) -> tuple[Span, Span]:
-        """On a usual day."""
-        if self.market is not Market.KRX:
-            opening = _MAIN_OPEN_NS - 10 * _MINUTE_NS, _MAIN_OPEN_NS + _MINUTE_NS
-            return opening, (_AUCTION_NS, _MAIN_CLOSE_NS + 10 * _MINUTE_NS)
-        goes_on = self._span(day)[1] > _MAIN_CLOSE_NS + _HOUR_NS * self._closes_late(day)
-        return (0, _MAIN_OPEN_NS), (_AUCTION_NS, _MAIN_CLOSE_NS + 30 * _MINUTE_NS * goes_on)
-
     def _closes_late(self, day: int) -> bool:
         """The main market closes an hour late: known, or told by the user's hours as far as these can tell."""
-        if day not in self.special:
-            return self._is_exam_day(day)
-        open_ns, close_ns = self.special[day]
+        open_ns, close_ns = self.special.get(day, (0, 0))
         shifted = open_ns >= _LATE_OPEN_NS > self.open_ns
         return self._is_exam_day(day) or (shifted and (close_ns > self.close_ns or self.close_ns > _MAIN_CLOSE_NS))
 

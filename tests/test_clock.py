@@ -40,6 +40,7 @@ class Desk:
     def run(self, seconds: int) -> None:
         for _ in range(seconds):
             self.time.jump(1)
+            self.last = self.clock.now()
             if step := self.clock.catch_up():
                 self.steps.append(step)
             assert self.clock.now() >= self.last
@@ -107,6 +108,15 @@ async def test_a_minute_back_is_made_good_within_a_day(mock_clock: MockClock) ->
     it.run(17 * 3600)
     assert len(it.steps) == 1
     assert it.off_ms == 0
+
+
+async def test_a_step_back_is_said_also_on_the_way_back(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.wall.t -= 60 * SECOND_NS
+    it.run(900)
+    it.wall.t -= 1500 * MS
+    it.run(1)
+    assert it.steps[1:] == [pytest.approx(-1500 * MS, abs=2 * MS)]
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -16,7 +16,7 @@ from engine.kst import DAY_NS, SECOND_NS, clock_time, day_of, day_start
 from engine.record import Record
 from engine.rules.model import Condition, Group, Logic, Operator, Rule
 from engine.session import Hours
-from engine.stream import Down, Frame, Start, Up
+from engine.stream import Down, Event, Frame, Start, Up
 
 HELD = Rule(
     name="held",
@@ -45,6 +45,18 @@ class Wall:
         return NOON + self.set_by + int(trio.current_time() * 1e9)
 
 
+class Listener(Engine):
+    """An engine that keeps when the events were that it heard."""
+
+    def __init__(self, rules: Sequence[Rule], hours: Hours) -> None:
+        super().__init__(rules, hours)
+        self.heard: list[int] = []
+
+    def apply(self, event: Event) -> list[Alert]:
+        self.heard.append(event.t)
+        return super().apply(event)
+
+
 class House:
     """An evaluator on a clock of its own, and what came out of it when."""
 
@@ -52,7 +64,7 @@ class House:
         self.wall = Wall()
         self.clock = Clock(self.wall)
         self.gaps: list[tuple[Gap, int, int]] = []
-        self.engine = Engine(rules, Hours(0, DAY_NS))
+        self.engine = Listener(rules, Hours(0, DAY_NS))
         self.batches: list[list[Alert]] = []
         self.times: list[int] = []
         self.evaluator = Evaluator(self.engine, self.clock, self._commit, (), self._note_gap)
@@ -261,6 +273,7 @@ async def test_a_clock_set_back_is_a_gap_of_no_length_and_nothing_else(
     assert until - since == pytest.approx(2 * HOUR_NS, abs=5_000_000)
     assert caplog.text.count("clock set") == 1
     assert house.engine.counters.records == 2
+    assert house.engine.heard == sorted(house.engine.heard)
 
 
 async def test_a_clock_set_back_makes_windows_blind_but_no_symbol_that_was_lost_seen(
