@@ -41,13 +41,13 @@ def parse(text: str, path: str = "scenario") -> Scenario:
 
 def _scenario(document: Document) -> Scenario:
     file = validate(_File, document.data, document)
-    if isinstance(file, list):
-        raise ConfigurationError(file)
-    problems: list[Problem] = []
-    if len(file.fault) > MAX_FAULTS:
-        found = str(len(file.fault))
+    problems = file if isinstance(file, list) else []
+    written = document.data.get("fault", ())
+    tables = written if isinstance(written, tuple) else ()
+    if len(tables) > MAX_FAULTS:
+        found = str(len(tables))
         problems.append(document.problem(("fault",), "out-of-range", found=found, allowed=f"≤ {MAX_FAULTS}"))
-    faults = tuple(_faults(file.fault[:MAX_FAULTS], document, problems))
+    faults = tuple(_faults(tables[:MAX_FAULTS], document, problems))
     if problems:
         raise ConfigurationError(sorted(problems, key=lambda problem: problem.line or 0))
     return Scenario(faults)

@@ -31,7 +31,7 @@ async def close_code(client: Client, within_s: float = 5) -> int:
 class Bare:
     """A WebSocket client after its handshake, down to its bytes."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
 
     async def send(self, text: str) -> None:
