@@ -1,6 +1,6 @@
 """`pgmwatch`: the commands, what they print, and their exit codes.
 
-0 fine · 1 the answer is no · 2 usage or configuration error · 130 interrupted.
+0 fine · 1 the answer is no · 2 usage or configuration error · 3 the broker refused the credentials · 130 interrupted.
 What a command needs is imported when it runs: `pgmwatch --help` must not wait for Apprise.
 """
 
@@ -248,22 +248,33 @@ def symbols_find(path: Path, text: str, as_json: bool) -> int:
 @click.option("--listen", default="127.0.0.1", show_default=True, metavar="HOST", help="A loopback address.")
 @click.option("--rest-port", default=9443, show_default=True, help="Approval keys (HTTP).")
 @click.option("--websocket-port", default=21000, show_default=True, help="The feed (WebSocket).")
+@click.option(
+    "--scenario",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Faults to play; without it, those of [simulator] scenario.",
+)
 @click.pass_obj
-def simulate(path: Path, listen: str, rest_port: int, websocket_port: int) -> int:
+def simulate(path: Path, listen: str, rest_port: int, websocket_port: int, scenario: Path | None) -> int:
     """The broker's side alone, on loopback, for this or any other client; see docs/simulator.md."""
     from engine import daemon, log
     from engine.config import load
     from engine.config.model import Settings
+    from engine.simulator import scenario as scenarios
 
+    settings = Settings()
     try:
-        settings = load.load(path, os.environ, accounts=False).settings if path.exists() else Settings()
+        if path.exists():
+            configuration = load.load(path, os.environ, accounts=False)
+            settings, scenario = configuration.settings, scenario or configuration.scenario
+        played = scenarios.load(scenario) if scenario else None
     except ConfigurationError as error:
         _say_problems(error.problems, path)
         return BAD_CONFIGURATION
     log.set_up(settings.log.level, settings.log.format)
     log.show_all("engine.simulator")  # here every answer is news
     try:
-        return daemon.simulate(settings, listen, rest_port, websocket_port)
+        return daemon.simulate(settings, listen, rest_port, websocket_port, played)
     except PgmwatchError as error:
         _complain(str(error))
         return BAD_CONFIGURATION

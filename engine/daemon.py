@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from engine import __version__, kst, status
 from engine.alert import Alert
+from engine.attempts import Attempts
 from engine.clock import Clock
-from engine.config.load import Configuration
 from engine.config.model import Account, Settings, Source
 from engine.config.model import Feed as FeedSettings
 from engine.delivery import deliver, message
@@ -26,24 +26,31 @@ from engine.evaluation.engine import Engine
 from engine.evaluation.lifecycle import Phase
 from engine.evaluation.watch import Transition
 from engine.evaluator import Evaluator
+from engine.gap import Gap
+from engine.incidents.monitor import Monitor
 from engine.kis.feed import Feed
 from engine.kis.slots import spread
 from engine.locale import Locale
 from engine.ops import control, state_folder
 from engine.ready import Ready
 from engine.simulator import server as simulator
+from engine.simulator.scenario import Scenario
 from engine.store import Store
 from engine.stream import Start
 from engine.text import quoted
 
 logger = logging.getLogger(__name__)
 
-ENDED, INTERRUPTED = 0, 130
+ENDED, REFUSED, INTERRUPTED = 0, 3, 130
+"""Exit codes. REFUSED: no account's credentials were ever right, so there is nothing to run for."""
 
 END_S = 9.0
 """From the signal to the end of the process; a second is left for the interpreter on a busy machine."""
 _LEAST_DRAIN_S = 0.5
 """What delivery gets even where the broker took all the time to say goodbye."""
+
+_LOOK_S = 1.0
+"""How often somebody looks after the feeds: system alerts are a matter of ten seconds."""
 
 _SIMULATED_ACCOUNT = Account(name="simulator", app_key=SecretStr("SIMULATED-KEY"), app_secret=SecretStr("SIMULATED"))
 
@@ -54,9 +61,18 @@ def run(ready: Ready) -> int:
         return _in_trio(partial(_serve, ready))
 
 
-def simulate(settings: Settings, host: str, rest_port: int, websocket_port: int) -> int:
+def simulate(
+    settings: Settings, host: str, rest_port: int, websocket_port: int, scenario: Scenario | None = None
+) -> int:
     """The simulator alone, until a signal; → exit code. Raises SimulatorError where it cannot listen."""
-    start = partial(simulator.serve, settings.simulator, host=host, rest_port=rest_port, websocket_port=websocket_port)
+    start = partial(
+        simulator.serve,
+        settings.simulator,
+        host=host,
+        rest_port=rest_port,
+        websocket_port=websocket_port,
+        scenario=scenario,
+    )
     return _in_trio(partial(_simulate, start))
 
 
@@ -87,19 +103,19 @@ async def _serve(ready: Ready) -> int:
     async with trio.open_nursery() as nursery:
         stopping = _Stopping(nursery.cancel_scope)
         await nursery.start(stopping.watch)
-        daemon = _Daemon(ready, await _upstream(nursery, ready.plan.configuration))
+        daemon = _Daemon(ready, await _upstream(nursery, ready))
         await daemon.run(stopping)
         nursery.cancel_scope.cancel()
     logger.info("ended")
     return stopping.code
 
 
-async def _upstream(nursery: trio.Nursery, configuration: Configuration) -> FeedSettings:
+async def _upstream(nursery: trio.Nursery, ready: Ready) -> FeedSettings:
     """Where the feed comes from: the broker, or a simulator that is started here."""
-    settings = configuration.settings
+    settings = ready.plan.configuration.settings
     if settings.feed.source is Source.KIS:
         return settings.feed
-    addresses = await nursery.start(simulator.serve, settings.simulator)
+    addresses = await nursery.start(partial(simulator.serve, settings.simulator, scenario=ready.scenario))
     return settings.feed.model_copy(
         update={
             "rest_url": addresses.rest_url,
@@ -122,15 +138,21 @@ class _Stopping:
         """What is left of the time that a clean end may take."""
         return max(self._deadline - trio.current_time(), _LEAST_DRAIN_S)
 
-    def _end(self, number: int) -> None:
-        self.code = INTERRUPTED if number == signal.SIGINT else ENDED
+    def end(self, code: int) -> None:
+        """Ask for a clean end with this exit code."""
+        self.code = code
+        self._deadline = trio.current_time() + END_S
+        self.asked.set()
+
+    def _signalled(self, number: int) -> None:
+        code = INTERRUPTED if number == signal.SIGINT else ENDED
         if self.asked.is_set():
             logger.warning("ending at once signal=%s", signal.Signals(number).name)
+            self.code = self.code or code
             self._everything.cancel()
         else:
             logger.info("ending signal=%s", signal.Signals(number).name)
-            self._deadline = trio.current_time() + END_S
-            self.asked.set()
+            self.end(code)
 
     async def watch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -139,7 +161,7 @@ class _Stopping:
                 if number == signal.SIGHUP:
                     logger.warning("SIGHUP: rules are read at the start only; restart to read them anew")
                 else:
-                    self._end(number)
+                    self._signalled(number)
 
 
 class _Daemon:
@@ -154,27 +176,46 @@ class _Daemon:
         self._started = self._clock.now()
         self._store = Store(target.address for target in ready.targets)
         self._engine = Engine(ready.plan.enabled_rules, self._configuration.hours(), _log_transition)
-        self._evaluator = Evaluator(self._engine, self._clock, self._commit, ready.plan.symbols)
-        self._feeds = self._make_feeds(feed_settings)
+        self._evaluator = Evaluator(self._engine, self._clock, self._commit, ready.plan.symbols, self._on_gap)
+        accounts = [account.name for account in feed_settings.account]
+        spreading = spread(ready.plan.symbols, accounts, feed_settings.max_registrations)
+        self._monitor = self._make_monitor(spreading.left_out)
+        attempts = Attempts(self._configuration.state_folder) if self._settings.feed.source is Source.KIS else None
+        self._feeds = tuple(
+            self._make_feed(account, spreading.accounts[account.name], feed_settings, attempts)
+            for account in feed_settings.account
+        )
 
-    def _make_feeds(self, settings: FeedSettings) -> tuple[Feed, ...]:
-        spreading = spread(
-            self._ready.plan.symbols, [account.name for account in settings.account], settings.max_registrations
+    def _make_monitor(self, not_covered: Sequence[str]) -> Monitor:
+        if not_covered:
+            logger.warning("symbols not covered count=%d symbols=%s", len(not_covered), ",".join(not_covered))
+        return Monitor(
+            self._ready.plan.rules,
+            self._configuration.hours(),
+            self._settings.locale,
+            notify=self._settings.alerts.ops,
+            name=self._ready.plan.master.name,
+            not_covered=not_covered,
+            started=self._started,
         )
-        if spreading.left_out:
-            left_out = ",".join(spreading.left_out)
-            logger.warning("symbols not covered count=%d symbols=%s", len(spreading.left_out), left_out)
-        return tuple(
-            Feed(
-                account,
-                spreading.accounts[account.name],
-                settings,
-                tr_id=settings.market.tr_id,
-                clock=self._clock,
-                put=self._evaluator.put,
-            )
-            for account in settings.account
+
+    def _make_feed(
+        self, account: Account, symbols: Sequence[str], settings: FeedSettings, attempts: Attempts | None
+    ) -> Feed:
+        make = partial(
+            Feed,
+            account,
+            symbols,
+            settings,
+            tr_id=settings.market.tr_id,
+            clock=self._clock,
+            put=self._evaluator.put,
+            hours=self._configuration.hours(),
         )
+        if attempts is None:
+            return make()  # a simulator starts empty each run, and counts nothing against anybody
+        past = attempts.of(account)
+        return make(past=past.state, approved=past.approved, remember=partial(attempts.remember, account))
 
     async def run(self, stopping: _Stopping) -> None:
         """Everything, from the first task to the last message."""
@@ -196,6 +237,7 @@ class _Daemon:
             background.start_soon(self._deliver, stopping, drain, drained)
             await background.start(control.serve, self._configuration.state_folder, {"status": self._status})
             background.start_soon(self._evaluator.run)
+            background.start_soon(self._watch_over_feeds, stopping)
             self._evaluator.put(Start(self._clock.now()))
             async with trio.open_nursery() as feeding:
                 for feed in self._feeds:
@@ -219,6 +261,20 @@ class _Daemon:
             drain_s=stopping.left_s,
         )
         drained.set()
+
+    async def _watch_over_feeds(self, stopping: "_Stopping") -> None:
+        """Say what a person must know of them; end where nothing can ever come of it."""
+        while not stopping.asked.is_set():
+            feeds = [feed.status() for feed in self._feeds]
+            now = self._clock.now()
+            self._store.commit(self._monitor.look(now, feeds, self._engine.counters), now)
+            if feeds and all(feed.refused and not feed.approved for feed in feeds):
+                logger.error("ending: the broker refused the credentials of every account")
+                stopping.end(REFUSED)
+            await trio.sleep(_LOOK_S)
+
+    def _on_gap(self, kind: Gap, since: int, until: int) -> None:
+        self._store.commit(self._monitor.gap(until, since, kind), until)
 
     def _commit(self, alerts: Sequence[Alert]) -> None:
         """Alerts of one batch → words → store. What follows from there is delivery's."""

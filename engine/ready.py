@@ -15,6 +15,8 @@ from engine.delivery.target import Target
 from engine.errors import ConfigurationError
 from engine.plan import Plan
 from engine.problems import Problem, nearest
+from engine.simulator import scenario
+from engine.simulator.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Ready:
     targets: tuple[Target, ...]
     withheld: tuple[str, ...]
     """Names of targets that get nothing, because the market is simulated and they are not on this machine."""
+    scenario: Scenario | None
+    """What the simulator plays, where it is the source."""
 
 
 def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> Ready:
@@ -38,9 +42,21 @@ def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> 
     simulated = configuration.settings.feed.source is not Source.KIS
     built = deliver.build_targets(found.notifiers, loopback_only=simulated, unrestricted=notify)
     problems += _refused(configuration, built)
+    played: Scenario | None = None
+    try:
+        played = _scenario(configuration)
+    except ConfigurationError as error:
+        problems += error.problems
     if problems:
         raise ConfigurationError(problems)
-    return Ready(found, built.targets, built.withheld)
+    return Ready(found, built.targets, built.withheld, played)
+
+
+def _scenario(configuration: Configuration) -> Scenario | None:
+    path = configuration.scenario
+    if path is None or configuration.settings.feed.source is not Source.SIMULATOR:
+        return None
+    return scenario.load(path)
 
 
 def try_notifier(path: Path, environ: Mapping[str, str], name: str) -> list[trial.Result]:

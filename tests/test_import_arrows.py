@@ -37,13 +37,13 @@ ROOMS: dict[str, set[str]] = {
     "attempts": {"files", "kis"},
     "plan": {"config", "rules", "symbols", "toml"},
     "evaluator": {"clock", "evaluation"},
-    "ready": {"config", "delivery", "plan"},
+    "ready": {"config", "delivery", "plan", "simulator"},
     "status": {"evaluation", "kis", "store"},
     "daemon": {
         "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "incidents", "kis", "ops", "ready",
         "simulator", "status", "store",
     },
-    "cli": {"config", "daemon", "log", "ops", "ready", "symbols"},
+    "cli": {"config", "daemon", "log", "ops", "ready", "simulator", "symbols"},
     "__main__": {"cli"},
 }  # fmt: skip
 """Room → the rooms that it may import, besides the shared ones and itself."""

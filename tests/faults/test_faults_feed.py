@@ -60,8 +60,9 @@ def no_time(_: FeedSettings) -> float:
     return 0
 
 
-def three_seconds(_: FeedSettings) -> float:
-    return 3
+def two_attempts(settings: FeedSettings) -> float:
+    """So long that more than one attempt meets it."""
+    return max(3, settings.backoff.first.total_seconds() * 4)
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ def ends(name: str, fault: str, noticed: Seconds = at_once, lasts: Seconds = no_
 
 
 def meets(name: str, fault: str, back: Seconds = later_retry, ending: Ending = Ending.LOST) -> Case:
-    """The connection is reset, and for three seconds all that comes after it meets this fault."""
+    """The connection is reset, and for two attempts all that comes after it meets this fault."""
     faults = f'[[fault]]\ndo = "reset"\nat = "{{cut}}"\n[[fault]]\nat = "{{cut}}"\nfor = "{{lasts}}"\n{fault}'
-    return Case(name, faults, at_once, back, three_seconds, ending)
+    return Case(name, faults, at_once, back, two_attempts, ending)
 
 
 CASES = [

@@ -1,0 +1,131 @@
+"""When connections were attempted, and what became of the credentials: kept over restarts, in `attempts.json`.
+
+Without it every restart would start counting anew, and a crash loop under a service manager would connect as often as
+it crashes, until the broker blocks the app key. So an attempt stands in the file before it is made. Entries belong to
+an app key, not to an account's name: it is the key that the broker counts. The keys are not in the file, only a digest.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from engine import files
+from engine.config.model import Account
+from engine.kis.backoff import Memory, State
+
+log = logging.getLogger(__name__)
+
+FILE = "attempts.json"
+VERSION = 1
+MAX_KEYS = 100
+"""App keys remembered, the latest ones: a desk has a handful, and changes them once a year."""
+MAX_BYTES = 1_000_000
+"""A hundred app keys with sixty attempts each take 150 KB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    credentials: str
+    """Digest of app key and secret together: a mended secret is not the one that was refused."""
+    memory: Memory
+
+
+class Attempts:
+    """Read once, at the start; written before every attempt. Good for one daemon: it holds the state folder's lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._entries = _read(self._path)
+        self._writing = threading.Lock()
+        self._asked = self._written = 0
+
+    def of(self, account: Account) -> Memory:
+        """What is known of the account's app key; of a changed secret only the attempts are."""
+        entry = self._entries.get(_digest(account.app_key.get_secret_value()))
+        if entry is None:
+            return Memory()
+        if entry.credentials != _credentials(account):
+            return Memory(State(attempts=entry.memory.state.attempts))
+        return entry.memory
+
+    async def remember(self, account: Account, memory: Memory) -> bool:
+        """Write it to disk; False if that failed. Whoever gives up waiting leaves a thread behind, not a torn file."""
+        key = _digest(account.app_key.get_secret_value())
+        self._entries.pop(key, None)
+        self._entries[key] = _Entry(_credentials(account), memory)
+        while len(self._entries) > MAX_KEYS:
+            del self._entries[next(iter(self._entries))]
+        self._asked += 1
+        return await trio.to_thread.run_sync(
+            partial(self._write, self._asked, _encoded(self._entries)), abandon_on_cancel=True
+        )
+
+    def _write(self, number: int, content: bytes) -> bool:
+        with self._writing:
+            if number < self._written:
+                return True  # a later one, which holds all that this one does, was quicker
+            try:
+                files.replace(self._path, content)
+            except OSError as error:
+                log.warning("attempts not kept file=%s reason=%s", self._path.name, error.strerror)
+                return False
+            self._written = number
+            return True
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(b"pgmwatch " + text.encode()).hexdigest()[:32]
+
+
+def _credentials(account: Account) -> str:
+    return _digest(f"{account.app_key.get_secret_value()}\n{account.app_secret.get_secret_value()}")
+
+
+def _encoded(entries: Mapping[str, _Entry]) -> bytes:
+    app_keys = {
+        key: {"credentials": entry.credentials, "memory": entry.memory.to_dict()} for key, entry in entries.items()
+    }
+    return json.dumps({"version": VERSION, "app_keys": app_keys}, indent=1).encode()
+
+
+def _read(path: Path) -> dict[str, _Entry]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        log.warning("attempts unreadable file=%s reason=%s", path.name, error.strerror)
+        return {}
+    entries = _decoded(content)
+    if entries is None:
+        log.warning('attempts set aside file=%s reason="not what this version writes"', path.name)
+        with contextlib.suppress(OSError):
+            path.replace(path.with_suffix(".broken"))
+        return {}
+    return entries
+
+
+def _decoded(content: bytes) -> dict[str, _Entry] | None:
+    """None: it is not a file of ours, or a later version's."""
+    try:
+        data: Any = json.loads(content)
+        if data["version"] != VERSION:
+            return None
+        entries = {
+            str(key): _Entry(str(value["credentials"]), memory)
+            for key, value in data["app_keys"].items()
+            if (memory := Memory.from_dict(value["memory"])) is not None
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return entries if len(entries) == len(data["app_keys"]) else None
