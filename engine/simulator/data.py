@@ -70,13 +70,13 @@ class Spoiler:
         self._faults = faults
         self._held: dict[str, list[str]] = {}
         self._overtaken: list[str | Raw] = []
-        self._frozen: dict[int, str] = {}
+        self._frozen: dict[int, tuple[int | None, str]] = {}
 
     def frames(
         self, tr_id: str, records: Sequence[str], cipher: Cipher, now: int, *, encrypted: bool
     ) -> list[str | Raw]:
         """The frames for these records; `encrypted` if the broker encrypts anyway."""
-        texts = [text for record in records for text in self._record(record, now)]
+        texts = [text for record in records for text in self._record(tr_id, record, now)]
         frames: list[str | Raw] = []
         for group in self._groups(tr_id, texts, now):
             frames += self._frame(_Frame(tr_id, group, cipher, encrypted, len(group)), now)
@@ -87,9 +87,9 @@ class Spoiler:
         held = self._held.get(tr_id, [])
         self._held[tr_id] = [text for text in held if not text.startswith(f"{code}^")]
 
-    def _record(self, text: str, now: int) -> list[str]:
+    def _record(self, tr_id: str, text: str, now: int) -> list[str]:
         symbol = text.partition("^")[0]
-        if symbol in self._faults.haunted:
+        if (tr_id, symbol) in self._faults.haunted:
             return []
         texts = [text]
         for trigger, fault in self._faults.of_records:
@@ -110,7 +110,14 @@ class Spoiler:
             case kinds.TimeBack():
                 return [_with_values(text, ("time",), _earlier(text.split("^")[1], fault.by))]
             case _:
-                return [_with_values(text, ("time",), self._frozen.setdefault(id(fault), clock_time(now)))]
+                return [_with_values(text, ("time",), self._frozen_time(fault, now))]
+
+    def _frozen_time(self, fault: Chosen, now: int) -> str:
+        """HHMMSS of the round's first record."""
+        number = self._faults.round(fault, now)
+        if id(fault) not in self._frozen or self._frozen[id(fault)][0] != number:
+            self._frozen[id(fault)] = number, clock_time(now)
+        return self._frozen[id(fault)][1]
 
     def _groups(self, tr_id: str, texts: list[str], now: int) -> Iterator[tuple[str, ...]]:
         size, full = messages.MAX_RECORDS, False

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from engine.kst import SECOND_NS
 from engine.simulator import answers, kinds
-from engine.simulator.desk import Forced
+from engine.simulator.desk import Forced, Registration
 from engine.simulator.kinds import Fault, Lasting, Moment
 from engine.simulator.messages import Request
 from engine.simulator.scenario import Scenario
 
 Told = Callable[[str, str], None]
-"""Hears of a fault that strikes for the first time in a round: its kind, and where (`connection=3`)."""
+"""Hears of a fault that strikes for the first time in a round: its kind, and where (`connection=3` or nothing)."""
 
 _Kind = TypeVar("_Kind", bound=Fault)
 _Held = TypeVar("_Held", bound=Lasting)
@@ -54,7 +54,7 @@ class Ledger:
 
 
 class Trigger:
-    """One fault as one place (a connection, an endpoint) meets it. `origins` says from when its `at` counts."""
+    """One fault as one place meets it: a connection (`connection=3`), or what is there but once (no name)."""
 
     def __init__(self, index: int, fault: Fault, ledger: Ledger, seed: int, place: str) -> None:
         self.fault = fault
@@ -95,7 +95,7 @@ class Faults:
         self._ledger = Ledger(self._faults, told)
         self._seed = seed
         self._started = started
-        triggers = self._triggers("simulator")
+        triggers = self._triggers("")
         self._handshakes = _of(triggers, kinds.Handshake)
         self._slow = _of(triggers, kinds.ApprovalSlow)
         self._approvals = _of(triggers, kinds.ApprovalFault)
@@ -202,8 +202,8 @@ class ConnectionFaults:
         self._overtaken: list[str] = []
         self._burst_at = opened
         self._burst_rest = 0.0
-        self.haunted: set[str] = set()
-        """Codes that were acknowledged and get no data."""
+        self.haunted: set[Registration] = set()
+        """What was acknowledged and gets no data."""
 
     def subscribed(self, now: int) -> None:
         """A subscription was acknowledged: the first one is an origin."""

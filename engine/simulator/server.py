@@ -244,10 +244,13 @@ class Broker:
     def _burst(self, connection: Connection, now: int) -> None:
         """One record a frame, in lumps that cost little: thousands a second shall be the client's trouble, not ours."""
         count = 0 if connection.faults is None else connection.faults.burst(now)
-        if not count or not connection.session.registrations:
+        if connection.faults is None or not count:
             return
-        tr_id = next(iter(connection.session.registrations))[0]
-        symbols = [code for of, code in connection.session.registrations if of == tr_id]
+        heard = [each for each in connection.session.registrations if each not in connection.faults.haunted]
+        if not heard:
+            return
+        tr_id = heard[0][0]
+        symbols = [each[1] for each in heard if each[0] == tr_id]
         records = self._markets[tr_id].trades(symbols, count, now, self._burst_random)
         frames = [wire.frame(messages.data_frame(tr_id, [messages.record_text(each)]).encode()) for each in records]
         for at in range(0, count, _LUMP):
@@ -398,13 +401,13 @@ def _take_note(connection: Connection, tr_id: str, code: str, now: int, *, subsc
         connection.spoiler.forget(tr_id, code)
         return
     connection.faults.subscribed(now)
-    connection.faults.haunted.discard(code)
+    connection.faults.haunted.discard((tr_id, code))
     if connection.faults.ghost(code, now):
-        connection.faults.haunted.add(code)
+        connection.faults.haunted.add((tr_id, code))
 
 
 def _tell(kind: str, place: str) -> None:
-    log.info("simulator fault=%s at %s", kind, place)
+    log.info("simulator %s", f"{place} fault={kind}".strip())
 
 
 def _loopback(host: str) -> str:

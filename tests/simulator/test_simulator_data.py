@@ -109,10 +109,12 @@ def test_time_back_over_midnight() -> None:
 
 
 def test_equal_times() -> None:
-    kept = spoiler('do = "time-frozen", at = "1s"')
-    frames = [kept.frames("H0STPGM0", [SAMSUNG], CIPHER, START + at * SECOND_NS, encrypted=False) for at in (0, 5, 9)]
+    kept = spoiler('do = "time-frozen", at = "1s", for = "10s", every = "20s"')
+    moments = [START + at * SECOND_NS for at in (0, 5, 9, 15, 22, 25)]
+    frames = [kept.frames("H0STPGM0", [SAMSUNG], CIPHER, at, encrypted=False) for at in moments]
     stamps = [str(frame).split("^")[1] for (frame,) in frames]
-    assert stamps == ["092237", clock_time(START + 5 * SECOND_NS), clock_time(START + 5 * SECOND_NS)]
+    first, second = clock_time(moments[1]), clock_time(moments[4])
+    assert stamps == ["092237", first, first, "092237", second, second]
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 20, 200])

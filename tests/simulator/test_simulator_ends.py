@@ -34,6 +34,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 BODY = {"grant_type": "client_credentials", "appkey": APP_KEY, "secretkey": APP_SECRET}
+POST = b"POST /oauth2/Approval HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 
 @pytest.mark.parametrize("halfway", ["true", "false"])
@@ -288,11 +289,10 @@ async def test_approval_body(form: str) -> None:
 
 async def test_approval_body_without_end() -> None:
     body = json.dumps(BODY).encode()
-    head = b"POST /oauth2/Approval HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     async with a_broker(scenario=faults('do = "approval-body", form = "endless"')) as (broker, addresses):
         received = 0
         async with await trio.open_tcp_stream("127.0.0.1", int(addresses.rest_url.rpartition(":")[2])) as stream:
-            await stream.send_all(head % len(body) + body)
+            await stream.send_all(POST % len(body) + body)
             with trio.fail_after(5):
                 while received < 5_000_000:
                     received += len(await stream.receive_some())
@@ -307,6 +307,18 @@ async def test_approval_slow() -> None:
         assert trio.current_time() - before >= 0.3
         with pytest.raises(httpx2.ReadTimeout):
             await ask(addresses, timeout=0.1)
+
+
+async def test_approval_slower_than_the_patience_with_clients(autojump_clock: MockClock) -> None:
+    body = json.dumps(BODY).encode()
+    broker = Broker(Settings(), EAGER, parse(faults('do = "approval-slow", by = "2m"')))
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(broker._endpoint.serve, theirs)
+        await ours.send_all(POST % len(body) + body)
+        assert (await ours.receive_some()).startswith(b"HTTP/1.1 200 ")
+        assert trio.current_time() == pytest.approx(120)
+        await ours.aclose()
 
 
 async def test_approval_byte_by_byte_and_wrong_at_that() -> None:
