@@ -234,7 +234,9 @@ async def test_what_a_client_gets(table: str, expected: Callable[[str], bool]) -
             assert expected(await client.data())
 
 
-async def test_segments_are_single_bytes_on_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_segments_are_single_bytes_on_the_wire(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
     sent: list[int] = []
     broker = Broker(Settings(symbols=1), EAGER, parse(faults('do = "segments"')))
     async with a_client_in_memory(broker) as client:
@@ -294,14 +296,14 @@ async def test_a_burst_at_its_rate(autojump_clock: MockClock) -> None:
     assert broker.status().frames == len([text for _, text in frames if text.startswith("0|")])
 
 
-@pytest.mark.slow  # two seconds of real time: whether the machine keeps up is the question
+@pytest.mark.slow  # a second of real time: whether the machine keeps up is the question
 async def test_ten_thousand_frames_a_second_on_a_socket() -> None:
-    text = faults('do = "burst", rate = 10000, since = "subscribed", for = "2s"')
+    text = faults('do = "burst", rate = 10000, since = "subscribed", for = "1s"')
     async with a_broker(scenario=text, rate=1) as (broker, addresses), bare(addresses) as client:
         await client.send(request(await approval_key(addresses)))
         received = 0
-        with trio.move_on_after(2.5):
+        with trio.move_on_after(1.5):
             while True:
                 received += (await client.stream.receive_some(1 << 20)).count(b"\x81")
-        assert broker.status().frames > 15_000
-        assert received > 15_000
+        assert broker.status().frames > 7_500
+        assert received > 7_500

@@ -148,7 +148,7 @@ async def test_silence_of_data_while_pingpong_lives(autojump_clock: MockClock) -
 
 async def test_one_symbol_is_silent_while_another_trades() -> None:
     text = faults('do = "no-data", symbols = ["000660"]')
-    async with a_broker(scenario=text, rate=3_000) as (broker, addresses), a_client(addresses) as client:
+    async with a_broker(scenario=text, rate=200, symbols=2) as (broker, addresses), a_client(addresses) as client:
         await client.ask("005930")
         await client.ask("000660")
         seen = "".join([await client.data() for _ in range(30)])
@@ -357,17 +357,17 @@ async def test_a_dud_key_is_refused_by_the_websocket() -> None:
 
 
 async def test_app_key_in_use_for_a_while_and_an_open_session_lives() -> None:
-    text = faults('do = "in-use", at = "300ms", for = "1s"')
+    text = faults('do = "in-use", at = "300ms", for = "500ms"')
     async with a_broker(scenario=text) as (_, addresses), a_client(addresses) as first:
         await first.ask()
-        await trio.sleep(0.4)
+        await trio.sleep(0.35)
         async with a_client(addresses, app_key="ANOTHER") as client:
             answer = await client.ask()
             assert answer["body"]["msg_cd"] == "OPSP8996"
             assert answer["header"]["tr_id"] == "(null)"
             assert await close_code(client) == 1006
         assert (await first.ask("000660"))["body"]["msg_cd"] == ACK
-        await trio.sleep(1)
+        await trio.sleep(0.5)
         async with a_client(addresses, app_key="ANOTHER") as client:
             assert (await client.ask())["body"]["msg_cd"] == ACK
 
