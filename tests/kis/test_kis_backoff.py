@@ -141,12 +141,12 @@ def test_a_crash_loop_is_held_too() -> None:
 
 
 def test_only_data_resets_and_not_the_count_of_the_hour() -> None:
-    state = backoff.attempted(State(), NOW)
+    state = backoff.attempted(State(rounds=(NOW,)), NOW)
     for ending in Ending:
         state = backoff.ended(state, ending, NOW, SETTINGS, 0.0)
     assert state.failures == len(Ending)
     state = backoff.proven(backoff.attempted(state, NOW))
-    assert (state.failures, state.attempts) == (0, (NOW, NOW))
+    assert (state.failures, state.attempts, state.rounds) == (0, (NOW, NOW), (NOW,))
     assert backoff.ended(state, Ending.LOST, NOW, SETTINGS, 0.0).not_before == NOW + 3 * SECOND_NS
 
 

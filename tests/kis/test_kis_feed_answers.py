@@ -83,13 +83,15 @@ async def test_all_are_up_once_and_the_end_is_quick(answers: Answers, autojump_c
 @pytest.mark.parametrize("code", ["OPSP0001", "OPSP0003", "OPSP0007", "OPSP7777"])
 async def test_goodbyes_without_a_header_do_not_hold_the_end(code: str, autojump_clock: MockClock) -> None:
     """Each end cost five seconds: of two unanswered goodbyes, none could be the one."""
-    broker = Broker(
-        answers=lambda r: (
-            [*good_answer(r)]
-            if r["header"]["tr_type"] == "1"
-            else [answer(code, None if code < "OPSP0007" else symbol_of(r))]
-        )
-    )
+    held: list[str] = []
+
+    def answers(request: dict[str, Any]) -> Iterable[str]:
+        if request["header"]["tr_type"] == "1":
+            return good_answer(request)
+        held.append(answer(code, None if code < "OPSP0007" else symbol_of(request)))
+        return held if len(held) == len(ALL) else []
+
+    broker = Broker(answers=answers)
     async with desk(broker, ALL) as made:
         await made.up()
         began = trio.current_time()

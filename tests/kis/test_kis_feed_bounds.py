@@ -232,7 +232,7 @@ LIMITS = st.sampled_from([20, 20, 20, 10, 3, 1])
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.builds(Step, st.sampled_from(QUICK), SECONDS), max_size=30), LIMITS)
 @example([Step("kick")] * 40, 20)
-@example([Step("no connection")] * 40, 20)
+@example([Step("no connection")] * 20, 20)
 @example([Step("failing", 100)] * 40, 20)
 @example([Step("mute", 200)] * 20, 20)
 def test_without_restarts_the_feed_is_back_within_the_longest_wait(steps: list[Step], limit: int) -> None:

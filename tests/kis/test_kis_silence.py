@@ -144,6 +144,20 @@ def test_without_a_connection_or_a_symbol_time_does_not_count() -> None:
     assert end == pytest.approx(OPEN_S + 3000 + 80, abs=3)
 
 
+def test_short_disconnections_do_not_add_up_to_a_silence() -> None:
+    watch = Watch().look(OPEN_S, OPEN_S + 900, EVER)
+    for second in range(OPEN_S + 900, OPEN_S + 1500, 5):
+        watch.silence.connected(MIDNIGHT + (second + 4) * SECOND_NS)
+        watch.look(second + 5, second + 6)
+    assert not watch.ends
+
+
+def test_more_symbols_after_the_close_do_not_make_a_silence() -> None:
+    """With them the limit falls, and a wait that was in order would be too long at once."""
+    watch = Watch().look(CLOSE_S - 600, CLOSE_S + 1, up=1).look(CLOSE_S + 1, CLOSE_S + 60)
+    assert not watch.ends
+
+
 def test_a_pause_of_ours_is_no_silence_of_theirs() -> None:
     watch = Watch().look(OPEN_S, OPEN_S + 900, EVER)
     watch.look(OPEN_S + 1500, OPEN_S + 1600)
