@@ -3,6 +3,7 @@
 Times of the fault are the scenario's: it is cut at `CUT_S` after the simulator's start, and whole again at `healed_s`.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -147,12 +148,12 @@ class Outage(NamedTuple):
     """From the healing until data came again."""
 
 
-async def outage(made: Desk, healed_s: float, *, patience_s: float) -> Outage:
+async def outage(made: Desk, healed_s: float) -> Outage:
     """Wait for one: down after the cut, up for good and hearing after it has healed."""
     cut, healed = made.moment(CUT_S), made.moment(healed_s)
-    await made.until(lambda: any(made.after(cut, Down)), patience_s)
+    await made.until(lambda: any(made.after(cut, Down)), math.inf)
     down = next(made.after(cut, Down)).t
-    await made.until(lambda: _is_back(made, max(down, healed)), patience_s)
+    await made.until(lambda: _is_back(made, max(down, healed)), math.inf)
     back = next(frame.t for frame in made.after(_last_up(made), Frame))
     return Outage((down - cut) / SECOND_NS, (back - healed) / SECOND_NS)
 
