@@ -167,8 +167,9 @@ class World:
 
     async def _approve(self) -> SecretStr:
         self.attempts.append(trio.current_time())
-        self.well_since = trio.current_time() if self._step else self.well_since
         self._step = next(self._steps, None)
+        if self._step is not None:
+            self.well_since = trio.current_time()  # or later, where there is a connection to be lost
         if self._step is None:
             self._is_well.set()
         if self._step is not None and self._step.crash and self._step.lasts_s == 0:

@@ -146,9 +146,9 @@ def test_without_a_connection_or_a_symbol_time_does_not_count() -> None:
 
 def test_short_disconnections_do_not_add_up_to_a_silence() -> None:
     watch = Watch().look(OPEN_S, OPEN_S + 900, EVER)
-    for second in range(OPEN_S + 900, OPEN_S + 1500, 5):
-        watch.silence.connected(MIDNIGHT + (second + 4) * SECOND_NS)
-        watch.look(second + 5, second + 6)
+    for second in range(OPEN_S + 900, OPEN_S + 1300, 4):
+        watch.silence.connected(MIDNIGHT + (second + 3) * SECOND_NS)
+        watch.look(second + 4, second + 5)
     assert not watch.ends
 
 
