@@ -119,7 +119,6 @@ class Connection:
         self._ping_s = trio.current_time()
         self._pinged = trio.Event()
         self._last_word: Moment | None = None
-        self._deaf = False
 
     async def run(self) -> None:
         """Serve the client until either side ends it, then say goodbye as befits the reason."""
@@ -165,7 +164,7 @@ class Connection:
 
     def emit(self, outgoing: Outgoing) -> None:
         """Put something on its way to the client: the one door through which everything goes, in this order."""
-        if self._silent:
+        if self.faults is not None and self._silent:
             return
         self._last_traffic_s = trio.current_time()
         if outgoing.kind is Kind.DATA:
@@ -196,17 +195,12 @@ class Connection:
                     self._take(incoming)
                     if self.end is not None:
                         break
-                if self._deaf:
-                    await self._websocket.wait_for_end()
-                    self._cut(End.LOST)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._cut(End.LOST)
 
     def _take(self, incoming: Incoming) -> None:
         if self._silent and not isinstance(incoming, Gone):
-            # Nobody is there to read it. After a close frame nothing can follow but the end of the connection.
-            self._deaf = isinstance(incoming, (Closed, Violation))
-            return
+            return  # nobody is there to heed it, be it a close frame
         match incoming:
             case Text(text):
                 self._take_text(text)

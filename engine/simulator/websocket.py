@@ -155,11 +155,12 @@ class WebSocket:
         return Text(text) if isinstance(event, TextMessage) else Binary()
 
     async def send(self, frames: Sequence[Text | Control | Raw]) -> None:
-        """Send frames in one go; nothing once either end has begun to close."""
+        """Send frames in one go, or as slowly as one of them wants; nothing once either end has begun to close."""
         if self._protocol.state is ConnectionState.OPEN:
-            encoded = [frame.data if isinstance(frame, Raw) else self._protocol.send(_event(frame)) for frame in frames]
-            segment = max((frame.segment for frame in frames if isinstance(frame, Raw)), default=0)
-            await self._send_bytes(b"".join(encoded), segment)
+            encode = self._protocol.send
+            parts = [frame.data if isinstance(frame, Raw) else encode(_event(frame)) for frame in frames]
+            segments = [frame.segment for frame in frames if isinstance(frame, Raw)]
+            await self._send_bytes(b"".join(parts), max(segments, default=0))
 
     async def close(self, code: int) -> None:
         """Send a close frame, or the answer to the client's; not while another task is sending."""

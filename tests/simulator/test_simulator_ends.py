@@ -185,6 +185,15 @@ async def test_pingpong_at_another_pace(autojump_clock: MockClock) -> None:
         assert trio.current_time() == pytest.approx(103, abs=0.3)
 
 
+async def test_nobody_is_dropped_by_a_broker_that_fell_silent(autojump_clock: MockClock) -> None:
+    broker = Broker(Settings(), EAGER, parse(faults('do = "silence", at = "12s", for = "1m"')))
+    async with a_client_in_memory(broker) as client:
+        assert "PINGPONG" in str(await client.socket.get_message())
+        assert trio.current_time() == pytest.approx(10, abs=0.3)
+        assert "PINGPONG" in str(await client.socket.get_message())  # the first one was never answered
+        assert trio.current_time() == pytest.approx(72, abs=0.3)
+
+
 async def test_pingpong_between_data(autojump_clock: MockClock) -> None:
     text = faults('do = "pingpong", idle = "3s", busy = true')
     broker = Broker(Settings(symbols=1), EAGER, parse(text))
