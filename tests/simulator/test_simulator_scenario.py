@@ -300,3 +300,9 @@ def test_blocks_count_what_is_recent() -> None:
     assert churn.blocked(START + 76 * SECOND_NS)
     assert not churn.blocked(START + 77 * SECOND_NS)
     assert churn.blocks == 1
+
+
+def test_a_burst_keeps_its_rate_and_makes_up_for_a_second_at_most() -> None:
+    met = connection('do = "burst", rate = 30')
+    assert sum(met.burst(START + tick * SECOND_NS // 20) for tick in range(21)) == 30
+    assert met.burst(START + 100 * SECOND_NS) == 30
