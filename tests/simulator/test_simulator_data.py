@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import trio
 from Crypto.Cipher import AES
-from simulator_client import EAGER, a_broker, a_client, a_client_in_memory, approval_key, request
+from simulator_client import EAGER, Client, a_broker, a_client, a_client_in_memory, approval_key, request
 from simulator_faults import bare, faults
 from trio.testing import MockClock
 
@@ -252,6 +252,24 @@ async def test_segments_are_single_bytes_on_the_wire(
         await client.ask()
         await client.data()
     assert sent.count(1) > 50
+
+
+async def test_after_unsubscribing_nothing_comes_out_of_a_batch(autojump_clock: MockClock) -> None:
+    broker = Broker(Settings(symbols=1), EAGER, parse(faults('do = "batch", records = 400')))
+    async with a_client_in_memory(broker) as client:
+        await client.ask("005930")
+        await trio.sleep(5)
+        await client.ask("005930", tr_type="2")
+        await client.ask("000660")
+        assert "005930" not in await _long_wait(client)
+
+
+async def _long_wait(client: Client) -> str:
+    """A frame, past any PINGPONG."""
+    with trio.fail_after(120):
+        while "PINGPONG" in (text := str(await client.socket.get_message())):
+            await client.socket.send_message(text)
+    return text
 
 
 async def test_binary_messages() -> None:

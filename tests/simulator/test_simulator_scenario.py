@@ -297,6 +297,7 @@ def test_blocks_count_what_is_recent() -> None:
     for second in (0, 4, 8, 12, 16):  # three in ten seconds, always
         assert not churn.count("connections", START + second * SECOND_NS)
     assert churn.count("connections", START + 17 * SECOND_NS)
+    assert not churn.count("connections", START + 18 * SECOND_NS), "a block is not made longer by knocking"
     assert churn.blocked(START + 76 * SECOND_NS)
     assert not churn.blocked(START + 77 * SECOND_NS)
     assert churn.blocks == 1
