@@ -34,6 +34,9 @@ class Lost:
 
     account: str
     since: int
+    """When it began: of a feed that comes and goes, the first of its losses."""
+    down: int
+    """When the last of them was: nothing was received from then on."""
     cause: Ending | None
     """None: there was no connection yet."""
     reason: str
@@ -49,6 +52,8 @@ class Over:
     since: int
     until: int
     told: bool
+    losses: int
+    """More than one: in between it came up, but not for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class Outage:
         self._lost: Lost | None = None
         """None while nothing is wrong, or the feed is up again and may stay so."""
         self._since: int | None = None
+        self._lost_times = 0
+        self._is_start = False
 
     def see(self, feed: Status, now: int) -> Over | None:
         """Take in where the feed stands: → the outage that is over by that."""
@@ -81,9 +88,9 @@ class Outage:
             return None
         if feed.down_since is not None:
             self._down(feed, feed.down_since)
-        elif self._since is not None and feed.up_since is not None and now - feed.up_since >= self._stay(now):
-            over = Over(feed.account, self._since, feed.up_since, self._told)
-            self._since = None
+        elif self._since is not None and feed.up_since is not None and self._is_back(now - feed.up_since, now):
+            over = Over(feed.account, self._since, feed.up_since, self._told, self._lost_times)
+            self._since, self._lost_times = None, 0
             self._told = self._told_refused = self._logged = False
             return over
         return None
@@ -123,12 +130,21 @@ class Outage:
     def _down(self, feed: Status, since: int) -> None:
         if not self._losses or since != self._losses[-1]:
             self._losses.append(since)
+            self._lost_times += 1
         if self._since is None:
             self._since = since
         cause = Ending.CREDENTIALS if feed.refused else feed.last_ending
-        self._lost = Lost(feed.account, self._since, cause, feed.last_error, feed.symbols)
+        self._is_start = cause is None
+        self._lost = Lost(feed.account, self._since, since, cause, feed.last_error, feed.symbols)
         # Only while it waits is the last ending surely that of this loss: right after it, it is still the one before.
         self._urgent = feed.refused or (feed.phase is Phase.WAITING and cause in AT_ONCE)
+
+    def _is_back(self, up_ns: int, now: int) -> bool:
+        """After a loss only for good; at the start nothing was lost, but waited for."""
+        if self._is_start and not self._told:
+            self._losses.clear()
+            return True
+        return up_ns >= self._stay(now)
 
     def _lasted(self, now: int) -> int:
         return 0 if self._since is None else now - self._since

@@ -36,6 +36,7 @@ _LOST_LINE = Text(
     "{account}: nothing received since {since} ({lasted}). {cause}",
     "{account}: {since}부터 수신하지 못하고 있습니다({lasted}). {cause}",
 )
+_UNSTEADY = Text(" It has come and gone since {since}.", " {since}부터 연결이 불안정합니다.")
 _REFUSED = Text("Credentials refused: {accounts}", "인증 거부: {accounts}")
 _BLIND_SYMBOLS = Text("Symbols not seen ({count}): {names}", "볼 수 없는 종목 {count}개: {names}")
 _BLIND_RULES = Text("Rules that cannot be judged ({count}): {names}", "판단할 수 없는 규칙 {count}개: {names}")
@@ -43,6 +44,10 @@ _BACK = Text("Feed back: {accounts}", "수신 복구: {accounts}")
 _BACK_LINE = Text(
     "{account}: was down for {lasted}, from {since} to {until}.",
     "{account}: {since}부터 {until}까지 {lasted} 동안 끊겨 있었습니다.",
+)
+_BACK_FROM_FLAPPING_LINE = Text(
+    "{account}: came and went for {lasted}, from {since} to {until}.",
+    "{account}: {since}부터 {until}까지 {lasted} 동안 연결이 불안정했습니다.",
 )
 _NOT_YET = Text("There has been no connection since the start.", "시작한 뒤로 아직 연결되지 않았습니다.")
 _CAUSES = {
@@ -176,7 +181,7 @@ class Words:
     def back(self, ends: Sequence[Over]) -> Said:
         lines = [
             self._text(
-                _BACK_LINE,
+                _BACK_LINE if end.losses == 1 else _BACK_FROM_FLAPPING_LINE,
                 account=_account(end.account),
                 lasted=duration(end.until - end.since, self.locale),
                 since=_moment(end.since, end.until),
@@ -247,9 +252,12 @@ class Words:
         return Said(self._title(title, those), "\n".join([*lines, *self._rules(_BLIND_RULES, symbols)]))
 
     def _lost_line(self, lost: Lost, now: int) -> str:
-        return self._since_line(_LOST_LINE, lost, now, cause=self._cause(lost))
+        lasted, since = duration(now - lost.down, self.locale), _moment(lost.down, now)
+        cause = self._cause(lost)
+        line = self._text(_LOST_LINE, account=_account(lost.account), since=since, lasted=lasted, cause=cause)
+        return line + (self._text(_UNSTEADY, since=_moment(lost.since, now)) if lost.since < lost.down else "")
 
-    def _since_line(self, form: Text, each: Lost | Silent | Unreadable, now: int, **more: object) -> str:
+    def _since_line(self, form: Text, each: Silent | Unreadable, now: int, **more: object) -> str:
         lasted = duration(now - each.since, self.locale)
         return self._text(form, account=_account(each.account), since=_moment(each.since, now), lasted=lasted, **more)
 

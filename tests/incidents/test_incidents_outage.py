@@ -44,6 +44,33 @@ def test_a_short_outage_is_nobody_s_business() -> None:
     assert desk.run(600, feed(up=desk.now)) == []
 
 
+def test_a_loss_soon_after_the_start_is_a_loss_and_not_a_start_that_takes_long() -> None:
+    """It said "nothing received since" the start of the daemon, though there had been data for four seconds."""
+    desk = Desk(NOON)
+    desk.run(1, feed(down=NOON))
+    desk.run(4, feed(up=desk.now))
+    lost_at = desk.now
+    (lost,) = desk.run(30, feed(down=lost_at, ending=LOST))
+    assert lost.at == lost_at + 10 * SECOND_NS
+    assert "nothing received since 12:00:05 (10 s). The connection was lost." in lost.message
+    assert "come and gone" not in lost.message
+    (back,) = desk.run(11, feed(up=desk.now))  # the first loss of the hour
+    assert "was down for 30 s, from 12:00:05 to 12:00:35" in back.message
+
+
+def test_a_feed_that_comes_and_goes_says_since_when_and_what_it_last_lost() -> None:
+    desk = Desk(NOON)
+    told = []
+    for _ in range(3):
+        told += desk.run(6, feed(down=desk.now, ending=LOST))
+        told += desk.run(6, feed(up=desk.now))
+    (lost,) = told
+    assert "nothing received since 12:00:12 (0 s). The connection was lost." in lost.message
+    assert "It has come and gone since 12:00:00." in lost.message
+    (back,) = desk.run(700, feed(up=desk.now))
+    assert "came and went for" in back.message
+
+
 def test_subscribing_is_not_up() -> None:
     """Connected, but without all answers: the outage goes on from where it began."""
     desk = Desk(NOON)
