@@ -7,6 +7,7 @@ they found gets its words, and each transition its line in the log.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
+from engine.delivery.message import sign
 from engine.delivery.notice import Notice, system_notice
 from engine.evaluation.engine import Counters
 from engine.evaluation.gate import Drop
@@ -25,6 +26,7 @@ from engine.text import quoted
 
 log = logging.getLogger(__name__)
 
+_ENDS = ("feed-back", "feed-speaks")
 _IMPOSSIBLE = (Drop.EARLY, Drop.BAD_TIME)
 """Drops that point to a fault on this side or the other; one out of order is everyday noise."""
 
@@ -122,4 +124,6 @@ class Monitor:
 
     def _notice(self, kind: str, now: int, severity: Severity, said: Said) -> Notice:
         log.info("system alert kind=%s severity=%s at=%d title=%s", kind, severity, now, quoted(said.title))
-        return system_notice(kind, now, severity, title=said.title, message=said.message, notify=self._notify)
+        # Among a chat's alerts it must be plain at a glance that this one is about the watch itself.
+        title = f"{sign(severity, resolved=kind in _ENDS)} pgmwatch · {said.title}"
+        return system_notice(kind, now, severity, title=title, message=said.message, notify=self._notify)

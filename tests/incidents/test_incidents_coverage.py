@@ -38,7 +38,7 @@ def test_all_that_a_start_brings_is_one_notice() -> None:
     desk = Desk(NOON, not_covered=["035420"])
     other = replace(feed("other", up=NOON), left_out=("005380",), rejected=(("999999", "OPSP8992"),))
     (notice,) = desk.run(600, up(rejected=(("000660", "OPSP8991"),)), other)
-    assert notice.title == "Symbols not watched: 4"
+    assert notice.title == "⚠️ pgmwatch · Symbols not watched: 4"
     assert "No registration left for 2: 035420, 005380" in notice.message
     assert "Rejected by the broker, 2: SK하이닉스(000660) OPSP8991, 999999 OPSP8992" in notice.message
     assert "Rules concerned (1): both" in notice.message

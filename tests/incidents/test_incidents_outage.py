@@ -246,25 +246,25 @@ def test_outages_of_one_look_are_one_notice_and_so_are_their_ends() -> None:
     desk = Desk(NOON)
     later = NOON + 3 * SECOND_NS
     (lost,) = desk.run(60, feed("a", down=NOON, ending=LOST), feed("b", down=later, ending=LOST))
-    assert lost.title == "Feed lost: a, b"
+    assert lost.title == "🚨 pgmwatch · Feed lost: a, b"
     assert (lost.message.count("a: nothing"), lost.message.count("b: nothing")) == (1, 1)
     up = desk.now
     (back,) = desk.run(60, feed("a", up=up), feed("b", up=up))
-    assert back.title == "Feed back: a, b"
+    assert back.title == "✅ pgmwatch · Feed back: a, b"
 
 
 def test_one_account_of_several() -> None:
     desk = Desk(NOON)
     fine = feed("b", up=NOON, symbols=("000660",))
     (lost,) = desk.run(60, feed("a", down=NOON, ending=LOST, symbols=("005930",)), fine)
-    assert lost.title == "Feed lost: a"
+    assert lost.title == "🚨 pgmwatch · Feed lost: a"
     assert "000660" not in lost.message
 
 
 def test_a_night_outage_is_not_told_along_with_another_s_refusal() -> None:
     night = at("03:00")
     (lost,) = Desk(night).run(60, feed("a", down=night, ending=LOST), feed("b", down=night, ending=Ending.IN_USE))
-    assert lost.title == "Feed lost: b"
+    assert lost.title == "🚨 pgmwatch · Feed lost: b"
 
 
 def test_a_simulated_market_is_watched_around_the_clock() -> None:

@@ -41,7 +41,7 @@ def test_a_silence_from_birth_has_no_last_record() -> None:
 def test_silences_of_one_look_are_one_notice() -> None:
     desk = Desk(NOON)
     (silent,) = desk.run(60, SILENT, replace(SILENT, account="other"))
-    assert silent.title == "Connected, but no data: main, other"
+    assert silent.title == "🚨 pgmwatch · Connected, but no data: main, other"
 
 
 def test_the_reconnect_that_a_silence_calls_for_is_no_news() -> None:

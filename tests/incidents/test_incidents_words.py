@@ -19,7 +19,7 @@ KO, EN = Locale.KO, Locale.EN
 
 
 def said(notice: Notice) -> str:
-    return f"{notice.title}\n{notice.message}"
+    return f"{notice.title.partition(' · ')[2]}\n{notice.message}"
 
 
 def lost(locale: Locale) -> str:
@@ -233,7 +233,7 @@ def test_long_lists_are_cut() -> None:
         feed(f"account-{number}", down=NOON, ending=Ending.LOST, symbols=symbols[number::5]) for number in range(5)
     ]
     (notice,) = desk.run(11, *feeds)
-    assert notice.title == "수신 끊김: account-0, account-1, account-2 외 2개"
+    assert notice.title == "🚨 pgmwatch · 수신 끊김: account-0, account-1, account-2 외 2개"
     assert "종목 41개: 000000, 000005, " in notice.message
     assert " 외 31개\n판단할 수 없는 규칙 12개: rule-0, " in notice.message
     assert notice.message.endswith("rule-9 외 2개")
