@@ -12,6 +12,7 @@ from trio.testing import MockClock
 
 from engine.config.model import Simulator as Settings
 from engine.kst import SECOND_NS, clock_time
+from engine.simulator import wire
 from engine.simulator.data import GARBAGE, Spoiler
 from engine.simulator.faults import Faults
 from engine.simulator.messages import Cipher
@@ -325,3 +326,19 @@ async def test_ten_thousand_frames_a_second_on_a_socket() -> None:
                 received += (await client.stream.receive_some(1 << 20)).count(b"\x81")
         assert broker.status().frames > 7_500
         assert received > 7_500
+
+
+@pytest.mark.parametrize(
+    ("length", "header"), [(125, b"\x81\x7d"), (126, b"\x81\x7e\0\x7e"), (65_536, b"\x81\x7f\0\0\0\0\0\1\0\0")]
+)
+def test_lengths_in_frame_headers(length: int, header: bytes) -> None:
+    assert wire.frame(b"x" * length) == header + b"x" * length
+
+
+async def test_a_ghost_stays_one_in_a_burst(autojump_clock: MockClock) -> None:
+    text = faults('do = "burst", rate = 100', 'do = "ghost", symbols = ["005930"]')
+    broker = Broker(Settings(rate=1), EAGER, parse(text))
+    async with a_client_in_memory(broker) as client:
+        await client.ask("005930")
+        await client.ask("000660")
+        assert {(await client.data()).split("|")[3][:6] for _ in range(50)} == {"000660"}
