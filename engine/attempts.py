@@ -49,12 +49,13 @@ class Attempts:
         self._asked = self._written = 0
 
     def of(self, account: Account) -> Memory:
-        """What is known of the account's app key; of a changed secret only the attempts are."""
+        """What is known of the account's app key; of a changed secret only what counts by the hour is."""
         entry = self._entries.get(_digest(account.app_key.get_secret_value()))
         if entry is None:
             return Memory()
         if entry.credentials != _credentials(account):
-            return Memory(State(attempts=entry.memory.state.attempts))
+            state = entry.memory.state
+            return Memory(State(attempts=state.attempts, rounds=state.rounds))
         return entry.memory
 
     async def remember(self, account: Account, memory: Memory) -> bool:

@@ -15,7 +15,7 @@ from engine.kis.backoff import Memory, State
 
 ACCOUNT = Account(name="main", app_key=SecretStr("TEST-APP-KEY-1"), app_secret=SecretStr("TEST-APP-SECRET-1"))
 OTHER = Account(name="second", app_key=SecretStr("TEST-APP-KEY-2"), app_secret=SecretStr("TEST-APP-SECRET-2"))
-SEEN = Memory(State(attempts=(1, 2, 3), lost=2, refused=1, not_before=77), approved=True)
+SEEN = Memory(State(attempts=(1, 2, 3), rounds=(2,), lost=2, refused=1, not_before=77), approved=True)
 
 
 async def test_what_is_remembered_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ async def test_another_name_is_the_same_key_and_a_mended_secret_is_not_refused(t
     await Attempts(tmp_path).remember(ACCOUNT, SEEN)
     assert Attempts(tmp_path).of(ACCOUNT.model_copy(update={"name": "renamed"})) == SEEN
     mended = ACCOUNT.model_copy(update={"app_secret": SecretStr("TEST-APP-SECRET-MENDED")})
-    assert Attempts(tmp_path).of(mended) == Memory(State(attempts=(1, 2, 3)))
+    assert Attempts(tmp_path).of(mended) == Memory(State(attempts=(1, 2, 3), rounds=(2,)))
 
 
 async def test_the_file_is_the_owners_alone_and_holds_no_key(tmp_path: Path) -> None:

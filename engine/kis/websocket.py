@@ -28,7 +28,8 @@ import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import Event, RejectConnection
-from wsproto.frame_protocol import MessageDecoder
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, MessageDecoder, RsvBits
 from wsproto.utilities import ProtocolError, RemoteProtocolError
 
 from engine.errors import PgmwatchError
@@ -230,7 +231,7 @@ async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
 
 
 class _Lenient(WSConnection):
-    """wsproto's connection, taught three things.
+    """wsproto's connection, taught four things.
 
     trio-websocket builds this object itself, except in the constructor of `WebSocketConnection`, where it is an
     argument: the one place to come in without patching a module that others in this process use too.
@@ -252,7 +253,9 @@ class _Lenient(WSConnection):
         # The first moment at which the frame parser exists. It is before anything was parsed, also when frames came in
         # one segment with the handshake reply: parsing happens in events().
         if self.connection is not None and not self._taught:
-            self.connection._proto._message_decoder = _LenientDecoder()  # noqa: SLF001 -- no public way
+            parser = self.connection._proto  # noqa: SLF001 -- no public way
+            parser._message_decoder = _LenientDecoder()  # noqa: SLF001
+            parser._frame_decoder.extensions.append(_SizeLimit())  # noqa: SLF001
             self._taught = True
 
     def events(self) -> Generator[Event, None, None]:
@@ -263,6 +266,25 @@ class _Lenient(WSConnection):
             if getattr(event, "message_finished", True):
                 self.last_heard_s = trio.current_time()
             yield event
+
+
+class _SizeLimit(Extension):
+    """A frame that announces more than a message may hold is refused by its header.
+
+    The library counts what has come instead: after a header of 2^40 bytes nothing is a whole message any more, and only
+    the idle watchdog would tell, a minute later.
+    """
+
+    name = "size-limit"
+
+    def offer(self) -> bool:
+        return False
+
+    def frame_inbound_header(self, *header: Any) -> CloseReason | RsvBits:
+        *_, payload_length = header
+        if payload_length > MAX_MESSAGE_SIZE:
+            return CloseReason.MESSAGE_TOO_BIG
+        return RsvBits(rsv1=False, rsv2=False, rsv3=False)
 
 
 class _LenientDecoder(MessageDecoder):

@@ -120,7 +120,9 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     """A broker that plays `faults` and a feed that is connected to it."""
     market = Simulator.model_validate({"symbols": 5, "rate": 50.0, **simulator})
-    broker = Broker(market, Behaviour(approval_interval_s=0.01), scenario.parse(faults))
+    played = scenario.parse(faults)
+    broker = Broker(market, Behaviour(approval_interval_s=0.01), played)
+    started = broker.now()
     clock = Clock()
     events: list[Event] = []
     async with trio.open_nursery() as nursery:
@@ -135,7 +137,7 @@ async def desk(
             put=events.append,
             hours=Hours(0, DAY_NS),
         )
-        made = Desk(feed, broker, broker.now(), events)
+        made = Desk(feed, broker, started, events)
         nursery.start_soon(feed.run)
         yield made
         nursery.cancel_scope.cancel()
