@@ -22,13 +22,19 @@ def of_feed(feed: FeedStatus, now: int) -> dict[str, Any]:
             {"symbol": symbol, "subscribed": symbol in feed.subscribed, "last_record_age_s": _age_s(age, now)}
             for symbol, age in _with_last_record(feed)
         ],
+        "up_since": _time(feed.up_since),
+        "down_since": _time(feed.down_since),
+        "silent_since": _time(feed.silent_since),
         "rejected": dict(feed.rejected),
         "left_out": list(feed.left_out),
+        "unanswered": list(feed.unanswered),
+        "ghosts": list(feed.ghosts),
         "frames": feed.frames,
         "records": feed.records,
         "malformed": dict(feed.malformed),
         "dropped": dict(feed.dropped),
         "drifted": feed.drifted,
+        "appended_fields": list(feed.appended),
         "other": feed.other,
         "unsubscribed": feed.unsubscribed,
         "unknown": feed.unknown,
@@ -37,9 +43,16 @@ def of_feed(feed: FeedStatus, now: int) -> dict[str, Any]:
         "failures": feed.failures,
         "attempts_last_hour": feed.attempts_last_hour,
         "next_attempt": _time(feed.next_attempt),
+        "credentials": _credentials(feed),
         "last_ending": feed.last_ending,
         "last_error": feed.last_error,
     }
+
+
+def _credentials(feed: FeedStatus) -> str:
+    if feed.refused:
+        return "refused"
+    return "approved" if feed.approved else "untried"
 
 
 def _with_last_record(feed: FeedStatus) -> Iterable[tuple[str, int | None]]:

@@ -48,6 +48,15 @@ _FEED = Text(
 _AGO = Text("{age} ago", "{age} 전")
 _NEVER = Text("never", "없음")
 _TROUBLE = Text("  {error}; next attempt {at}", "  {error}; 다음 시도 {at}")
+_SILENT = Text("  no data since {since}", "  {since}부터 데이터 없음")
+_WITHOUT_DATA = {
+    "left_out": Text("  beyond the broker's limit: {symbols}", "  증권사 등록 한도를 넘은 종목: {symbols}"),
+    "rejected": Text("  rejected by the broker: {symbols}", "  증권사가 거부한 종목: {symbols}"),
+    "unanswered": Text("  not confirmed by the broker: {symbols}", "  구독 확인을 받지 못한 종목: {symbols}"),
+    "ghosts": Text(
+        "  confirmed, but without any data today: {symbols}", "  구독은 됐지만 오늘 데이터가 없는 종목: {symbols}"
+    ),
+}
 _SYMBOL = Text("  {symbol} last record {age}", "  {symbol} 마지막 레코드 {age}")
 _PHASES = {
     "waiting": Text("waiting to connect", "재접속 대기"),
@@ -61,8 +70,10 @@ _PHASES = {
     "firing": Text("firing", "발생"),
 }
 _EVALUATION = Text(
-    "rules: {rules}; firing {firing}, pending {pending}; {dropped} records not used; lag {lag_ms} ms",
-    "규칙: {rules}개; 발생 중 {firing}, 대기 중 {pending}; 쓰지 않은 레코드 {dropped}건; 지연 {lag_ms} ms",
+    "rules: {rules}; firing {firing}, pending {pending}; {dropped} records not used, {corrections} corrections;"
+    " lag {lag_ms} ms",
+    "규칙: {rules}개; 발생 중 {firing}, 대기 중 {pending}; 쓰지 않은 레코드 {dropped}건, 정정 {corrections}건;"
+    " 지연 {lag_ms} ms",
 )
 _STATE = Text("  {phase} {rule} {symbol} since {since}", "  {phase} {rule} {symbol} {since}부터")
 _TARGET = Text(
@@ -162,6 +173,11 @@ def _feed_lines(feed: Mapping[str, Any], master: Master, locale: Locale) -> list
     lines = [_FEED.of(locale).format_map(_feed_fields(feed, locale))]
     if feed["next_attempt"]:
         lines.append(_TROUBLE.of(locale).format(error=clean(feed["last_error"]), at=feed["next_attempt"][11:19]))
+    if feed["silent_since"]:
+        lines.append(_SILENT.of(locale).format(since=feed["silent_since"][11:19]))
+    for kind, form in _WITHOUT_DATA.items():
+        if feed[kind]:
+            lines.append(form.of(locale).format(symbols=_listed(list(feed[kind]), master, locale)))
     ages = [(_named(each["symbol"], master), _age(each["last_record_age_s"], locale)) for each in feed["symbols"]]
     return lines + _limited((_SYMBOL.of(locale).format(symbol=symbol, age=age) for symbol, age in ages), locale)
 

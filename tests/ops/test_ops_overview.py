@@ -102,14 +102,15 @@ def test_a_downloaded_master_shows_its_size_and_date(tmp_path: Path) -> None:
 def status() -> dict[str, Any]:
     feed = {
         "account": "main", "phase": "up", "records": 3, "malformed": {}, "dropped": {}, "last_record_age_s": 1,
-        "next_attempt": None, "last_error": "",
+        "next_attempt": None, "last_error": "", "silent_since": None, "left_out": [], "rejected": {}, "unanswered": [],
+        "ghosts": [],
         "symbols": [{"symbol": "247540", "subscribed": True, "last_record_age_s": 1}],
     }  # fmt: skip
     state = {"phase": "firing", "rule": "r", "symbol": "@semis\x1b[2J", "since": "2026-11-20T09:05:30.000000+09:00"}
     return {
         "daemon": {"version": "1", "up_s": 3, "source": "simulator", "market": "KRX"},
         "feeds": [feed],
-        "evaluation": {"rules": 1, "dropped": {}, "lag_ms": 0, "states": [state]},
+        "evaluation": {"rules": 1, "dropped": {"early": 2}, "corrections": 5, "lag_ms": 0, "states": [state]},
         "targets": [],
     }
 
@@ -122,3 +123,24 @@ def test_status_names_stocks_by_the_master_and_lets_no_escape_through(locale: Lo
     assert [line for line in lines if "@semis [2J" in line]
     assert "\x1b" not in "".join(lines)
     assert [line for line in overview.status_lines(status(), BUILTIN, locale) if line.startswith("  247540 ")]
+
+
+def test_status_says_what_a_feed_does_not_see() -> None:
+    found = status()
+    found["feeds"][0] |= {
+        "silent_since": "2026-11-20T10:05:30.000000+09:00",
+        "left_out": ["005930"],
+        "rejected": {"000660": "OPSP8992"},
+        "unanswered": ["035420"],
+        "ghosts": [f"{number:06d}" for number in range(100_000, 100_012)],
+    }
+    lines = overview.status_lines(found, BUILTIN, Locale.EN)
+    assert "  no data since 10:05:30" in lines
+    assert "  beyond the broker's limit: 삼성전자(005930)" in lines
+    assert "  rejected by the broker: SK하이닉스(000660)" in lines
+    assert "  not confirmed by the broker: NAVER(035420)" in lines
+    (ghosts,) = [line for line in lines if "without any data today" in line]
+    assert ghosts.endswith("100009 and 2 more")
+    (evaluation,) = [line for line in lines if line.startswith("rules:")]
+    assert "2 records not used, 5 corrections" in evaluation
+    assert not [line for line in overview.status_lines(status(), BUILTIN, Locale.EN) if "broker" in line]
