@@ -12,7 +12,7 @@ run: .venv/run.stamp  ## the daemon with config.toml
 	@$(BIN)/pgmwatch run || [ $$? -eq 130 ]
 
 test: .venv/dev.stamp  ## the whole test suite
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2
 
 soak: .venv/dev.stamp  ## the tests that take minutes
 	@$(BIN)/pytest -m soak
