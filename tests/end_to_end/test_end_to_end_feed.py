@@ -157,3 +157,34 @@ async def test_check_says_which_rule_would_miss_what(tmp_path: Path) -> None:
     found = json.loads(stdout)
     assert (code, found["registrations"]) == (0, {"needed": 51, "available": 41})
     assert [len(each["not_covered"]) for each in found["rules"]] == [9, 1]
+
+
+async def test_two_accounts_share_the_symbols_and_one_alone_is_lost(tmp_path: Path) -> None:
+    faults = """\
+[[fault]]
+do = "reset"
+at = "6s"
+limit = 1
+[[fault]]
+do = "handshake"
+how = "refuse"
+status = 503
+at = "6s"
+"""
+    desk = Desk(tmp_path, faults=faults)
+    second = '[[feed.account]]\nname = "second"\napp_key = "TEST-APP-KEY-2"\napp_secret = "TEST-APP-SECRET-2"\n'
+    (tmp_path / "config.toml").write_text(desk.config + second)
+    symbols = [f"{number:06d}" for number in range(100_000, 100_021)]
+    (tmp_path / "rules" / "test.toml").write_text(RULE.replace('["005930"]', json.dumps(symbols)))
+    async with desk.broker.running(*desk.simulate), desk.daemon.running("run") as process:
+        await desk.daemon.until("feed subscribed account=", count=2)
+        status = await desk.daemon.ask("status")
+        assert {feed["account"]: len(feed["symbols"]) for feed in status["feeds"]} == {"main": 11, "second": 10}
+        lost = (await desk.daemon.until("feed lost account=([a-z]+)"))[1]
+        await trio.sleep(1)
+        status = await desk.daemon.ask("status")
+        phases = {feed["account"]: feed["phase"] for feed in status["feeds"]}
+        other = "second" if lost == "main" else "main"
+        assert (phases[other], phases[lost] == "up") == ("up", False)
+        await ended(process, signal.SIGTERM)
+    assert f"feed lost account={other}" not in desk.daemon.stderr
