@@ -33,7 +33,8 @@ class Desk:
     def __init__(self, time: MockClock) -> None:
         self.time = time
         self.wall = Wall()
-        self.clock = Clock(self.wall)
+        self.slept = -12_345
+        self.clock = Clock(self.wall, lambda: self.slept)
         self.steps: list[int] = []
         self.last = 0
 
@@ -172,16 +173,101 @@ async def test_looking_rarely_holds_time_for_no_more_than_a_moment(mock_clock: M
     assert it.clock.now() > before
 
 
-async def test_a_process_stopped_between_two_readings_saw_no_step(mock_clock: MockClock) -> None:
+@pytest.mark.parametrize("first", [False, True])
+async def test_a_process_stopped_between_two_readings_saw_no_step(mock_clock: MockClock, first: bool) -> None:
+    """Before the wall clock was read, or after."""
+
     def wall() -> int:
+        if stopped and first:
+            mock_clock.jump(30)
         t = START + int((trio.current_time() - started) * 1e9)
-        if stopped:
+        if stopped and not first:
             mock_clock.jump(30)
         return t
 
     started, stopped = trio.current_time(), False
-    clock = Clock(wall)
+    clock = Clock(wall, lambda: 0)
     stopped = True
     assert clock.catch_up() == 0
     stopped = False
     assert clock.catch_up() == 0
+
+
+async def test_what_the_machine_slept_has_passed_before_anybody_looks_at_the_wall(mock_clock: MockClock) -> None:
+    """Frames that were read first got the time of before the sleep."""
+    it = Desk(mock_clock)
+    it.run(10)
+    before = it.clock.now()
+    it.slept += 600 * SECOND_NS
+    it.wall.t += 600 * SECOND_NS
+    assert it.clock.now() - before == 600 * SECOND_NS
+    it.run(10)
+    it.slept += 50 * SECOND_NS
+    it.wall.t += 50 * SECOND_NS
+    it.run(10)
+    assert (it.steps, it.off_ms) == ([], 0)
+
+
+async def test_a_sleep_that_nothing_tells_of_is_a_clock_set_forward(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.wall.t += 600 * SECOND_NS
+    it.run(2)
+    assert it.steps == [pytest.approx(600 * SECOND_NS, abs=MS)]
+
+
+async def test_the_noise_of_two_readings_is_no_sleep(mock_clock: MockClock) -> None:
+    """A process that was stopped between them reads too little, once."""
+    it = Desk(mock_clock)
+    start = it.clock.now()
+    for noise in (300_000, -300_000, -9 * SECOND_NS, 999_999):
+        it.slept = -12_345 + noise
+        assert it.clock.now() == start
+
+
+async def test_this_machine_has_not_slept_since_a_moment_ago() -> None:
+    clock = Clock()
+    start, at = clock.now(), trio.current_time()
+    await trio.sleep(0.01)
+    assert clock.now() - start == pytest.approx((trio.current_time() - at) * SECOND_NS, abs=5 * MS)
+
+
+async def test_half_of_the_way_back_up_is_no_second_set_back(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.wall.t -= 60 * SECOND_NS
+    it.run(5)
+    assert it.clock.ahead == pytest.approx(60 * SECOND_NS, abs=10 * MS)
+    it.wall.t += 30 * SECOND_NS
+    it.run(5)
+    assert it.steps == [pytest.approx(-60 * SECOND_NS, abs=2 * MS)]
+    assert it.clock.ahead == pytest.approx(30 * SECOND_NS, abs=20 * MS)
+    assert it.off_ms == pytest.approx(30_000, abs=20)
+
+
+async def test_ahead_is_nothing_where_the_clock_was_set_forward_or_came_back(mock_clock: MockClock) -> None:
+    it = Desk(mock_clock)
+    it.run(1)
+    assert it.clock.ahead == 0
+    it.wall.t += HOUR_NS
+    it.run(1)
+    assert it.clock.ahead == 0
+    it.wall.t -= 60 * SECOND_NS
+    it.run(1)
+    it.wall.t += 90 * SECOND_NS
+    it.run(1)
+    assert it.clock.ahead == 0
+
+
+async def test_what_is_less_than_a_nanosecond_s_worth_counts_at_the_next_look(mock_clock: MockClock) -> None:
+    """Else a clock that is looked at all the time is never made good."""
+    started = trio.current_time()
+    set_by = 0
+
+    def passed() -> int:
+        return int((trio.current_time() - started) * 1e9)
+
+    clock = Clock(lambda: START + set_by + passed(), lambda: 0)
+    set_by = 500 * MS
+    for _ in range(10_000):
+        mock_clock.jump(1500e-9)
+        clock.catch_up()
+    assert clock.now() - START - passed() == pytest.approx(15_015, abs=10)
