@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -45,8 +44,9 @@ class Attempts:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
         self._entries = _read(self._path)
-        self._writing = threading.Lock()
-        self._asked = self._written = 0
+        # One at a time, in order, and not in the threads that all share: a disk that hangs would take those away one by
+        # one, and in them names are looked up.
+        self._disk = trio.CapacityLimiter(1)
 
     def of(self, account: Account) -> Memory:
         """What is known of the account's app key; of a changed secret only what counts by the hour is."""
@@ -59,28 +59,22 @@ class Attempts:
         return entry.memory
 
     async def remember(self, account: Account, memory: Memory) -> bool:
-        """Write it to disk; False if that failed. Whoever gives up waiting leaves a thread behind, not a torn file."""
+        """Write it to disk; False if that failed. Whoever gives up leaves one thread behind, and no torn file."""
         key = _digest(account.app_key.get_secret_value())
         self._entries.pop(key, None)
         self._entries[key] = _Entry(_credentials(account), memory)
         while len(self._entries) > MAX_KEYS:
             del self._entries[next(iter(self._entries))]
-        self._asked += 1
-        return await trio.to_thread.run_sync(
-            partial(self._write, self._asked, _encoded(self._entries)), abandon_on_cancel=True
-        )
+        write = partial(self._write, _encoded(self._entries))
+        return await trio.to_thread.run_sync(write, abandon_on_cancel=True, limiter=self._disk)
 
-    def _write(self, number: int, content: bytes) -> bool:
-        with self._writing:
-            if number < self._written:
-                return True  # a later one, which holds all that this one does, was quicker
-            try:
-                files.replace(self._path, content)
-            except OSError as error:
-                log.warning("attempts not kept file=%s reason=%s", self._path.name, error.strerror)
-                return False
-            self._written = number
-            return True
+    def _write(self, content: bytes) -> bool:
+        try:
+            files.replace(self._path, content)
+        except OSError as error:
+            log.warning("attempts not kept file=%s reason=%s", self._path.name, error.strerror)
+            return False
+        return True
 
 
 def _digest(text: str) -> str:

@@ -184,6 +184,7 @@ class _Daemon:
         self._feeds = tuple(
             self._make_feed(account, spreading.accounts[account.name], feed_settings, attempts)
             for account in feed_settings.account
+            if spreading.accounts[account.name]  # more accounts than symbols: no session is held for nothing
         )
 
     def _make_monitor(self, not_covered: Sequence[str]) -> Monitor:

@@ -3,9 +3,11 @@
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
+import trio
 from pydantic import SecretStr
 
 from engine import attempts, files
@@ -88,15 +90,41 @@ async def test_a_disk_that_does_not_take_it_is_an_answer_not_an_end(
     assert Attempts(tmp_path).of(ACCOUNT) == SEEN
 
 
+async def test_a_disk_that_hangs_holds_one_thread_and_what_was_written_last_is_the_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty of its threads would have been all that there are for looking up names: no feed could connect any more."""
+    kept = Attempts(tmp_path)
+    stuck, replace, running = threading.Event(), files.replace, []
+
+    def hang(path: Path, content: bytes) -> None:
+        running.append(content)
+        stuck.wait(10)
+        replace(path, content)
+
+    monkeypatch.setattr(files, "replace", hang)
+    for n in range(3):
+        with trio.move_on_after(0.1) as patience:
+            await kept.remember(ACCOUNT, Memory(State(attempts=(n,))))
+        assert patience.cancelled_caught
+    assert len(running) == 1
+    assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+    stuck.set()
+    assert await kept.remember(ACCOUNT, Memory(State(attempts=(9,))))
+    assert Attempts(tmp_path).of(ACCOUNT).state.attempts == (9,)
+
+
 async def test_app_keys_are_remembered_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "MAX_KEYS", 3)
     kept = Attempts(tmp_path)
     accounts = [ACCOUNT.model_copy(update={"app_key": SecretStr(f"TEST-APP-KEY-{n}")}) for n in range(5)]
-    for account in accounts:
+    for account in accounts[:3]:
         await kept.remember(account, SEEN)
-    await kept.remember(accounts[2], SEEN)
+    await kept.remember(accounts[0], SEEN)  # the latest now
+    for account in accounts[3:]:
+        await kept.remember(account, SEEN)
     again = Attempts(tmp_path)
-    assert [again.of(account) == SEEN for account in accounts] == [False, False, True, True, True]
+    assert [again.of(account) == SEEN for account in accounts] == [True, False, False, True, True]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

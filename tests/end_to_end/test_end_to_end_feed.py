@@ -67,6 +67,47 @@ async def test_credentials_that_were_never_right_end_with_3_and_are_not_asked_ab
         assert desk.broker.stderr.count("approval=spoilt") == 2  # what was mended is tried at once
 
 
+SECOND = '[[feed.account]]\nname = "second"\napp_key = "TEST-APP-KEY-2"\napp_secret = "TEST-APP-SECRET-2"\n'
+
+
+async def test_one_account_of_two_that_is_refused_does_not_end_the_other(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, faults=REFUSING + "limit = 1\n")
+    (tmp_path / "config.toml").write_text(desk.config + SECOND)
+    (tmp_path / "rules" / "test.toml").write_text(RULE.replace('["005930"]', '["005930", "000660"]'))
+    async with desk.broker.running(*desk.simulate), desk.daemon.running("run") as process:
+        await desk.daemon.until('feed lost account=[a-z]+ ending="credentials refused"')
+        await desk.daemon.until("feed subscribed account=")
+        await trio.sleep(2)  # two looks at the feeds
+        feeds = (await desk.daemon.ask("status"))["feeds"]
+        assert sorted(feed["credentials"] for feed in feeds) == ["approved", "refused"]
+        assert (await ended(process, signal.SIGTERM))[0] == 0
+
+
+async def test_credentials_that_were_right_once_do_not_end_a_daemon(tmp_path: Path) -> None:
+    """A broker in maintenance may refuse anything for a night."""
+    desk = Desk(tmp_path, faults=REFUSING + 'at = "3s"\n')
+    async with desk.broker.running(*desk.simulate):
+        await desk.broker.until("simulator up")
+        async with desk.daemon.running("run") as process:
+            await desk.daemon.until("feed subscribed account=main")
+            await ended(process, signal.SIGTERM)
+        await trio.sleep(3)
+        async with desk.daemon.running("run") as process:
+            await desk.daemon.until('ending="credentials refused"')
+            await trio.sleep(2)  # two looks at the feeds
+            assert process.poll() is None
+            assert (await ended(process, signal.SIGTERM))[0] == 0
+
+
+async def test_an_account_without_symbols_holds_no_session(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    (tmp_path / "config.toml").write_text(desk.config + SECOND)
+    async with desk.broker.running(*desk.simulate), desk.daemon.running("run") as process:
+        await desk.daemon.until("feed subscribed account=main")
+        assert [feed["account"] for feed in (await desk.daemon.ask("status"))["feeds"]] == ["main"]
+        await ended(process, signal.SIGTERM)
+
+
 async def test_a_crash_loop_makes_no_more_connections_than_one_long_run(tmp_path: Path) -> None:
     desk = Desk(tmp_path, per_hour=3)
     async with desk.broker.running(*desk.simulate):
@@ -172,8 +213,7 @@ status = 503
 at = "6s"
 """
     desk = Desk(tmp_path, faults=faults)
-    second = '[[feed.account]]\nname = "second"\napp_key = "TEST-APP-KEY-2"\napp_secret = "TEST-APP-SECRET-2"\n'
-    (tmp_path / "config.toml").write_text(desk.config + second)
+    (tmp_path / "config.toml").write_text(desk.config + SECOND)
     symbols = [f"{number:06d}" for number in range(100_000, 100_021)]
     (tmp_path / "rules" / "test.toml").write_text(RULE.replace('["005930"]', json.dumps(symbols)))
     async with desk.broker.running(*desk.simulate), desk.daemon.running("run") as process:

@@ -1,0 +1,29 @@
+"""How the parts of a daemon are joined, where no other test would notice."""
+
+from pathlib import Path
+
+from daemon_process import RULE, installed
+
+from engine import ready
+from engine.daemon import _Daemon
+from engine.trading_days import MarketHours
+
+CONFIG = """\
+[feed]
+source = "kis"
+[[feed.account]]
+name = "main"
+app_key = "TEST-APP-KEY"
+app_secret = "TEST-APP-SECRET"
+"""
+
+
+async def test_feeds_know_when_silence_means_something(tmp_path: Path) -> None:
+    """Without the hours neither a ghost nor a silent connection would ever be found."""
+    installed(tmp_path, CONFIG, RULE)
+    (tmp_path / "state" / "kis-KRX").mkdir(parents=True)
+    prepared = ready.prepare(tmp_path / "config.toml", {}, ())
+    daemon = _Daemon(prepared, prepared.plan.configuration.settings.feed)
+    (feed,) = daemon._feeds
+    assert isinstance(feed._ghosts._hours, MarketHours)
+    assert isinstance(feed._silence._hours, MarketHours)
