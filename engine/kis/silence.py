@@ -35,7 +35,7 @@ class Silence:
         self._longest = 0
         self._seen: int | None = None  # judged time from the date's first data to its last
         self.since: int | None = None
-        """The last data, or where there was none the beginning of the wait, once that is out of the ordinary."""
+        """The date's last data, or where it had none the beginning of the wait, once that is out of the ordinary."""
 
     def __repr__(self) -> str:
         return f"<Silence quiet={self.quiet_s:.0f}s longest={self._longest / SECOND_NS:.0f}s>"
@@ -50,7 +50,7 @@ class Silence:
         self._looked = now
 
     def look(self, now: int, up: int, last_data: int | None) -> bool:
-        """True once for each silence: end the session, a new one may help. `up`: how many symbols are."""
+        """True once for each silence and date: end the session, a new one may help. `up`: how many symbols are."""
         self._turn(now)
         start, self._looked = max(self._looked, day_start(self._day)), now
         span = self._judged(start, now) if up and now - start < _AWAY_NS else 0
@@ -91,10 +91,10 @@ class Silence:
         return _overlap(start, end, session.open, session.close) - pauses
 
     def _turn(self, now: int) -> None:
-        """A new date starts anew; a silence does not end by that, only data ends it."""
+        """A new date starts anew, also for a silence that goes on: it is a reason to try a new session once a date."""
         day = day_number(now)
         if day != self._day:
-            self._day, self._quiet, self._longest, self._seen = day, 0, 0, None
+            self._day, self._quiet, self._longest, self._seen, self.since = day, 0, 0, None, None
 
 
 def _overlap(start: int, end: int, other_start: int, other_end: int) -> int:

@@ -99,13 +99,24 @@ def test_once_a_silence_and_told_until_data_comes() -> None:
     assert len(watch.ends) == 2
 
 
-def test_a_silence_outlives_the_night_but_is_not_told_twice() -> None:
-    watch = Watch().look(OPEN_S, CLOSE_S - 600, EVER).look(CLOSE_S - 600, CLOSE_S)
-    since = watch.since_s
-    assert since is not None
-    watch.look(2 * 86400 + OPEN_S, 2 * 86400 + OPEN_S + 3600)
+def test_a_silence_that_outlives_its_date_is_judged_anew_on_the_next() -> None:
+    """Data stopped on Thursday afternoon; one session was ended, and all of Friday nobody said a word."""
+    watch = Watch().look(OPEN_S, CLOSE_S - 5400, EVER).look(CLOSE_S - 5400, CLOSE_S)
     assert len(watch.ends) == 1
-    assert watch.since_s == since
+    assert watch.since_s == CLOSE_S - 5401.5
+    watch.look(86400, 86401)
+    assert watch.since_s is None
+    morning = 2 * 86400 + OPEN_S
+    watch.look(morning, morning + 3600)
+    assert watch.ends[1:] == [pytest.approx(morning + 300, abs=3)]
+    assert watch.since_s == pytest.approx(morning, abs=2)
+
+
+def test_a_silence_just_before_midnight_takes_nothing_along() -> None:
+    """Nor does its wait: the new date would be judged too soon."""
+    watch = Watch(Hours(0, DAY_NS)).look(86400 - 900, 86400 - 100, EVER).look(86400 - 100, 86400 + 400)
+    assert watch.ends == [pytest.approx(86400 + 300, abs=3)]
+    assert watch.since_s == pytest.approx(86400, abs=2)
 
 
 @pytest.mark.parametrize(
