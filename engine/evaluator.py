@@ -26,8 +26,9 @@ _MAX_WAITING = 1_000_000
 """Events that may wait. Reader and evaluator take turns on one thread, so more than a burst's worth is a defect of
 ours, and a million frames are a minute at twice the highest rate that the broker has been seen to send."""
 _AWAY_NS = 3 * SECOND_NS
-"""This task wakes every second; having been away for longer means that the process was suspended or starved. What was
-received afterwards may be old: it must not look like a burst, so everything counts as blind in between."""
+"""This task wakes every second; having been away for longer means that the process was suspended or starved, or that
+the machine slept. What was received afterwards may be old: it must not look like a burst, so everything counts as blind
+in between."""
 _LAG_NS = SECOND_NS
 """An event applied this long after it was received is worth a line in the log."""
 
@@ -106,7 +107,10 @@ class Evaluator:
         self._note_drops()
 
     def _follow_the_wall(self) -> None:
-        """A machine that slept, or a clock that was set: no less a gap, though our time never falls."""
+        """A clock that was set is no less a gap, though our time never falls; so is a sleep that nothing tells of.
+
+        It may have been set right after the last look, so the gap begins there.
+        """
         step = self._clock.catch_up()
         now = self._clock.now()
         if step > 0:

@@ -62,7 +62,8 @@ class House:
 
     def __init__(self, nursery: trio.Nursery, *rules: Rule) -> None:
         self.wall = Wall()
-        self.clock = Clock(self.wall)
+        self.slept = 0
+        self.clock = Clock(self.wall, lambda: self.slept)
         self.gaps: list[tuple[Gap, int, int]] = []
         self.engine = Listener(rules, Hours(0, DAY_NS))
         self.batches: list[list[Alert]] = []
@@ -74,6 +75,11 @@ class House:
     def _commit(self, alerts: Sequence[Alert]) -> None:
         self.batches.append(list(alerts))
         self.times.append(self.clock.now())
+
+    def sleep(self, seconds: int) -> None:
+        """The machine does; nothing runs, and its clock is right afterwards."""
+        self.slept += seconds * SECOND_NS
+        self.wall.set_by += seconds * SECOND_NS
 
     def _note_gap(self, kind: Gap, since: int, until: int) -> None:
         self.gaps.append((kind, since, until))
@@ -318,3 +324,73 @@ async def test_what_was_never_up_is_not_up_after_an_absence(nursery: trio.Nurser
     clock._wall_ns += 200 * SECOND_NS
     engine.advance(clock.now())
     assert engine.state()[0].blind
+
+
+async def test_what_is_read_first_after_the_machine_slept_is_not_early(nursery: trio.Nursery) -> None:
+    """It got the time of before the sleep and was dropped, with a warning that this machine's clock were slow."""
+    house = House(nursery, HELD)
+    house.evaluator.put(Up(house.clock.now(), ("005930",)))
+    house.evaluator.put(frame(house.clock.now(), 1))
+    house.evaluator.drain()
+    before = house.clock.now()
+    house.sleep(600)
+    for net in (2, 3):
+        house.evaluator.put(frame(house.clock.now(), net))
+    house.evaluator.drain()
+    assert house.engine.counters.records == 3
+    assert not any(house.engine.counters.dropped.values())
+    ((kind, since, until),) = house.gaps
+    assert kind is Gap.AWAY
+    assert since <= before < before + 600 * SECOND_NS <= until
+    assert [t for t in house.engine.heard if t > before] == house.engine.heard[-3:]  # back, and then the two frames
+    assert house.engine.heard == sorted(house.engine.heard)
+
+
+async def test_what_waited_while_the_machine_slept_is_no_burst(nursery: trio.Nursery) -> None:
+    """An alert was dated before the sleep, of what had flowed in the course of it."""
+    house = House(nursery, WINDOWED)
+    house.evaluator.put(Up(house.clock.now(), ("005930",)))
+    for net in range(6):
+        house.evaluator.put(frame(house.clock.now(), net))
+        house.evaluator.drain()
+        house.clock._wall_ns += SECOND_NS
+    house.sleep(50)
+    for net in range(10, 40):
+        house.evaluator.put(frame(house.clock.now(), net))
+    house.evaluator.drain()
+    assert house.told == []
+    assert [kind for kind, _, _ in house.gaps] == [Gap.AWAY]
+
+
+async def test_a_clock_set_forward_between_two_looks_may_have_been_set_right_after_the_first(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    house = House(nursery, HELD)
+    await trio.sleep(5.9)  # the last look is 0.9 s ago
+    house.wall.set_by += 70 * SECOND_NS
+    await trio.sleep(0.2)
+    ((kind, since, until),) = house.gaps
+    assert kind is Gap.CLOCK_FORWARD
+    assert until - since == pytest.approx(71 * SECOND_NS, abs=10_000_000)
+    assert house.engine.heard[-2:] == [since, until]
+
+
+async def test_a_process_that_stood_still_while_the_clock_was_set_has_one_gap(nursery: trio.Nursery) -> None:
+    house = House(nursery, HELD)
+    await trio.sleep(0.01)
+    house.clock._wall_ns += 20 * SECOND_NS  # it stood still for 20 s, and the clock was set by 50 s in the meantime
+    house.wall.set_by += 70 * SECOND_NS
+    house.evaluator._came.set()
+    await trio.sleep(0.01)
+    ((kind, since, until),) = house.gaps
+    assert kind is Gap.CLOCK_FORWARD
+    assert until - since == pytest.approx(70 * SECOND_NS, abs=2 * SECOND_NS)
+
+
+async def test_what_is_dated_before_an_absence_makes_no_second_one(nursery: trio.Nursery) -> None:
+    house = House(nursery, HELD)
+    before = house.clock.now()
+    house.clock._wall_ns += 20 * SECOND_NS
+    for t in (house.clock.now(), before, house.clock.now()):
+        house.evaluator.put(frame(t, 1))
+    assert [kind for kind, _, _ in house.gaps] == [Gap.AWAY]
