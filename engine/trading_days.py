@@ -64,10 +64,16 @@ class MarketHours(Hours):
         return tuple((start + since, start + until) for since, until in clipped if since < until)
 
     def _closes_late(self, day: int) -> bool:
-        """The main market closes an hour late: known, or told by the user's hours as far as these can tell."""
+        """The main market closes an hour late: known, or told by the user's hours as far as these can tell.
+
+        A close after the main market's tells nothing; a late open then means an exam day, but on a year's first.
+        """
+        if self._is_exam_day(day):
+            return True
         open_ns, close_ns = self.special.get(day, (0, 0))
-        shifted = open_ns >= _LATE_OPEN_NS > self.open_ns
-        return self._is_exam_day(day) or (shifted and (close_ns > self.close_ns or self.close_ns > _MAIN_CLOSE_NS))
+        if not open_ns >= _LATE_OPEN_NS > self.open_ns:
+            return False
+        return close_ns > self.close_ns or (self.close_ns > _MAIN_CLOSE_NS and not self._is_first_of_year(day))
 
     def _span(self, day: int) -> Span:
         """The first session of a year opens at 10:00, and so does the exam day's, which closes an hour late.

@@ -134,6 +134,33 @@ def test_pauses_of_a_date_with_hours_of_its_own(hours: Hours, expected: str) -> 
     assert pauses(hours, "2027-11-18") == expected
 
 
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        (MarketHours(*hours_ns("09:00~20:00"), {day("2027-01-04"): hours_ns("10:00~20:00")}), "15:20~16:00"),
+        (own(Market.NXT, "10:00~20:00", "2027-01-04"), "10:00~10:01 15:20~15:40"),
+        (own(Market.UNIFIED, "10:00~20:00", "2027-01-04"), "10:00~10:01 15:20~15:40"),
+        (own(Market.KRX, "10:00~15:30", "2027-01-04"), "15:20~15:30"),
+        (own(Market.KRX, "10:00~16:30", "2027-01-04"), "16:20~16:30"),  # somebody knows better
+    ],
+)
+def test_the_year_s_first_hours_written_out_do_not_make_it_an_exam_day(hours: Hours, expected: str) -> None:
+    """Its closing auction was looked for an hour late, and the real one taken for a silence."""
+    assert pauses(hours, "2027-01-04") == expected
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        (MarketHours(*hours_ns("10:00~20:00"), market=Market.NXT), "15:20~15:40"),
+        (MarketHours(*hours_ns("10:00~20:00"), {day("2026-11-20"): hours_ns("10:30~20:00")}), "15:20~16:00"),
+        (MarketHours(*hours_ns("10:00~15:00"), {day("2026-11-20"): hours_ns("10:00~15:30")}), "15:20~15:30"),
+    ],
+)
+def test_who_always_opens_late_is_not_late(hours: Hours, expected: str) -> None:
+    assert pauses(hours, "2026-11-20") == expected
+
+
 def test_written_hours_win_over_known_ones() -> None:
     exam = own(Market.KRX, "11:00~17:00", "2026-11-19")
     assert text(exam.session(day("2026-11-19")), day("2026-11-19")) == "11:00~17:00"
