@@ -179,6 +179,7 @@ class _Daemon:
         self._evaluator = Evaluator(self._engine, self._clock, self._commit, ready.plan.symbols, self._on_gap)
         accounts = [account.name for account in feed_settings.account]
         spreading = spread(ready.plan.symbols, accounts, feed_settings.max_registrations)
+        self._not_covered = spreading.left_out
         self._monitor = self._make_monitor(spreading.left_out)
         attempts = Attempts(self._configuration.state_folder) if self._settings.feed.source is Source.KIS else None
         self._feeds = tuple(
@@ -306,6 +307,7 @@ class _Daemon:
                 "started": kst.iso(self._started),
                 "up_s": (now - self._started) // kst.SECOND_NS,
             },
+            "not_covered": list(self._not_covered),
             "feeds": [status.of_feed(feed.status(), now) for feed in self._feeds],
             "evaluation": status.of_evaluation(
                 len(self._ready.plan.enabled_rules),

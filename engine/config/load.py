@@ -7,6 +7,7 @@ source needs them; `Configuration.notifiers` fills in the URLs of those that `[a
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -24,11 +25,14 @@ from engine.problems import Problem, nearest
 from engine.redact import redactor
 from engine.toml import Document
 from engine.trading_days import MarketHours
+from engine.units import duration_text
 from engine.validation import validate
 
 _TOKEN = re.compile(r"[A-Za-z0-9_+-]{20}", re.ASCII)
 """Slack's, Telegram's and Discord's tokens have a run of 24 or more; host names and channels hardly ever do."""
 
+LEAST_IDLE = timedelta(seconds=20)
+"""Of `idle_timeout`: where no data flows the broker is heard every ten seconds, and one PINGPONG may be late."""
 MOCK_HOSTS = ("openapivts.koreainvestment.com", "ops.koreainvestment.com:31000")
 """The broker's paper-trading servers. They do not offer program trading: a feed from there would stay silent."""
 
@@ -224,6 +228,9 @@ def _check_feed(settings: Settings, document: Document) -> Iterator[Problem]:
         yield document.problem(("feed", "source"), "not-in-this-version")
     if feed.source is Source.KIS and not feed.account:
         yield document.problem(("feed",), "no-account")
+    if feed.idle_timeout < LEAST_IDLE:
+        found, allowed = duration_text(feed.idle_timeout.total_seconds()), f"≥ {LEAST_IDLE.total_seconds():g}s"
+        yield document.problem(("feed", "idle_timeout"), "out-of-range", found=found, allowed=allowed)
     if feed.backoff.first > feed.backoff.max:
         yield document.problem(("feed", "backoff", "first"), "first-above-max")
 
@@ -239,12 +246,11 @@ def _check_addresses(settings: Settings, document: Document) -> Iterator[Problem
             yield document.problem(("feed", key), "not-a-url")
         elif _is_mock(url):
             yield document.problem(("feed", key), "mock-host")
-        elif is_loopback(url.hostname or "") or feed.allow_other_host:
-            if url.scheme not in (*schemes, "http" if key == "rest_url" else "ws"):
-                yield document.problem(("feed", key), "wrong-scheme", allowed=", ".join(schemes))
-        elif url.hostname != real:
+        elif is_loopback(url.hostname or "") and url.scheme in (*schemes, "http" if key == "rest_url" else "ws"):
+            continue
+        elif not is_loopback(url.hostname or "") and url.hostname != real and not feed.allow_other_host:
             yield document.problem(("feed", key), "other-host", real=real)
-        elif url.scheme not in schemes:
+        elif url.scheme not in schemes:  # app keys travel there: in clear text on this machine only
             yield document.problem(("feed", key), "wrong-scheme", allowed=", ".join(schemes))
     listen = settings.http.listen
     if listen and ((url := _split(f"//{listen}")) is None or not url.port or not is_loopback(url.hostname or "")):

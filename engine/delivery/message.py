@@ -153,9 +153,16 @@ def _whole(only: Notice) -> tuple[str, list[str]]:
 def _digest(ordered: Sequence[Due], locale: Locale) -> tuple[str, list[str]]:
     first = ordered[0].notice
     title = _AND_MORE_TITLE.of(locale).format(title=first.title, n=len(ordered) - 1)
-    lines = [_digest_line(each.notice) for each in ordered[:MAX_DIGEST_LINES]]
-    rest = len(ordered) - len(lines)
+    told = ordered[:MAX_DIGEST_LINES]
+    lines = [line for each in told for line in _digest_lines(each.notice)]
+    rest = len(ordered) - len(told)
     return title, [*lines, _AND_MORE.of(locale).format(n=rest)] if rest else lines
+
+
+def _digest_lines(one: Notice) -> list[str]:
+    """An alert in a line. What the daemon says of itself whole: its title alone does not say what is not seen."""
+    whole = [f"  {line}" for line in one.message.splitlines()] if one.kind else []
+    return [_digest_line(one), *whole]
 
 
 def _digest_line(one: Notice) -> str:

@@ -57,13 +57,14 @@ _WITHOUT_DATA = {
         "  confirmed, but without any data today: {symbols}", "  구독은 됐지만 오늘 데이터가 없는 종목: {symbols}"
     ),
 }
+_NEXT = Text("  next attempt {at}", "  다음 시도 {at}")
 _SYMBOL = Text("  {symbol} last record {age}", "  {symbol} 마지막 레코드 {age}")
 _PHASES = {
     "waiting": Text("waiting to connect", "재접속 대기"),
     "approving": Text("asking for a key", "접속키 요청 중"),
     "connecting": Text("connecting", "연결 중"),
     "subscribing": Text("subscribing", "등록 중"),
-    "up": Text("up", "수신 중"),
+    "up": Text("connected", "연결됨"),
     "ending": Text("ending", "종료 중"),
     "stopped": Text("stopped", "종료됨"),
     "pending": Text("pending", "대기"),
@@ -75,7 +76,8 @@ _EVALUATION = Text(
     "규칙: {rules}개; 발생 중 {firing}, 대기 중 {pending}; 쓰지 않은 레코드 {dropped}건, 정정 {corrections}건;"
     " 지연 {lag_ms} ms",
 )
-_STATE = Text("  {phase} {rule} {symbol} since {since}", "  {phase} {rule} {symbol} {since}부터")
+_STATE = Text("  {phase} {rule} {symbol} since {since}{blind}", "  {phase} {rule} {symbol} {since}부터{blind}")
+_BLIND = Text(" (not seen now)", " (지금은 데이터를 받지 못함)")
 _TARGET = Text(
     "target {name}: {delivered} delivered, {queued} waiting, {failed} attempts failed, {expired} expired{error}",
     "대상 {name}: 전송 {delivered}, 대기 {queued}, 실패한 시도 {failed}, 만료 {expired}{error}",
@@ -163,6 +165,8 @@ def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> l
     lines = [_UP.of(locale).format(version=daemon["version"], up=duration_text(daemon["up_s"]), source=source)]
     for feed in status["feeds"]:
         lines += _feed_lines(feed, master, locale)
+    if status["not_covered"]:
+        lines.append(_NOT_COVERED.of(locale).format(symbols=_listed(status["not_covered"], master, locale)))
     lines.append(_EVALUATION.of(locale).format_map(_evaluation_fields(status["evaluation"])))
     lines += _limited(_state_lines(status["evaluation"]["states"], master, locale), locale)
     lines += [_TARGET.of(locale).format_map(_target_fields(target)) for target in status["targets"]]
@@ -172,7 +176,8 @@ def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> l
 def _feed_lines(feed: Mapping[str, Any], master: Master, locale: Locale) -> list[str]:
     lines = [_FEED.of(locale).format_map(_feed_fields(feed, locale))]
     if feed["next_attempt"]:
-        lines.append(_TROUBLE.of(locale).format(error=clean(feed["last_error"]), at=feed["next_attempt"][11:19]))
+        trouble = clean(feed["last_error"])
+        lines.append((_TROUBLE if trouble else _NEXT).of(locale).format(error=trouble, at=feed["next_attempt"][11:19]))
     if feed["silent_since"]:
         lines.append(_SILENT.of(locale).format(since=feed["silent_since"][11:19]))
     for kind, form in _WITHOUT_DATA.items():
@@ -220,6 +225,7 @@ def _state_lines(states: Iterable[Mapping[str, Any]], master: Master, locale: Lo
                     "phase": _PHASES[state["phase"]].of(locale),
                     "rule": clean(state["rule"]),
                     "symbol": _named(state["symbol"], master),
+                    "blind": _BLIND.of(locale) if state["blind"] else "",
                     "since": since,
                 }
             )

@@ -140,6 +140,8 @@ BAD = [
     ("[notifiers.rate]\nkind = 'terminal'\nlisten = ''", 3, "unknown-key", "notifiers.rate.listen"),
     ("[feed]\nidle_timeout = 60", 2, "not-text", "feed.idle_timeout"),
     ("[feed]\nidle_timeout = '0s'", 2, "not-positive", "feed.idle_timeout"),
+    ("[feed]\nidle_timeout = '19s'", 2, "out-of-range", "feed.idle_timeout"),
+    ("[feed]\nallow_other_host = true\nrest_url = 'http://example.com'", 3, "wrong-scheme", "feed.rest_url"),
     ("[feed]\nmax_registrations = 42", 2, "out-of-range", "feed.max_registrations"),
     ("[feed]\nrecord = 'yes'", 2, "not-boolean", "feed.record"),
     ("[feed]\nbackoff = { first = '2m' }", 2, "first-above-max", "feed.backoff.first"),

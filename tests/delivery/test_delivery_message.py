@@ -17,6 +17,7 @@ from engine.delivery.message import (
     notice,
     render,
 )
+from engine.delivery.notice import system_notice
 from engine.kst import SECOND_NS
 from engine.locale import Locale
 from engine.rules.model import METRICS, Condition, Group, Logic, Operator, Rule, Severity
@@ -441,6 +442,14 @@ def test_a_digest_has_a_line_each_most_severe_first_then_largest() -> None:
 def test_a_resolved_line_names_no_threshold() -> None:
     one = notice(an_alert(state=State.RESOLVED), a_rule(), "삼성전자", KO)
     assert one.line == "✅ 삼성전자(005930) semis-program-buying 해제 (0초 지속) · 09:05:29"
+
+
+def test_what_the_daemon_says_of_itself_is_whole_also_in_a_digest() -> None:
+    """Its title alone ("Feed lost: main") said neither why nor what cannot be seen by that."""
+    own = system_notice("feed-lost", AT, Severity.CRITICAL, title="Feed lost", message="main: …\nSymbols: …", notify=())
+    title, text = render([Due(a_notice("n0")), Due(own)], Unsent(), AT, KO)
+    assert title == "Feed lost 외 1건"
+    assert text.split("\n") == ["Feed lost", "  main: …", "  Symbols: …", "title of n0"]
 
 
 def test_a_digest_is_bounded() -> None:

@@ -106,9 +106,11 @@ def status() -> dict[str, Any]:
         "ghosts": [],
         "symbols": [{"symbol": "247540", "subscribed": True, "last_record_age_s": 1}],
     }  # fmt: skip
-    state = {"phase": "firing", "rule": "r", "symbol": "@semis\x1b[2J", "since": "2026-11-20T09:05:30.000000+09:00"}
+    state = {"phase": "firing", "rule": "r", "symbol": "@semis\x1b[2J", "since": "2026-11-20T09:05:30.000000+09:00",
+             "blind": False}  # fmt: skip
     return {
         "daemon": {"version": "1", "up_s": 3, "source": "simulator", "market": "KRX"},
+        "not_covered": [],
         "feeds": [feed],
         "evaluation": {"rules": 1, "dropped": {"early": 2}, "corrections": 5, "lag_ms": 0, "states": [state]},
         "targets": [],
@@ -127,7 +129,10 @@ def test_status_names_stocks_by_the_master_and_lets_no_escape_through(locale: Lo
 
 def test_status_says_what_a_feed_does_not_see() -> None:
     found = status()
+    found["not_covered"] = ["207940"]
+    found["evaluation"]["states"][0]["blind"] = True
     found["feeds"][0] |= {
+        "next_attempt": "2026-11-20T10:07:00.000000+09:00",
         "silent_since": "2026-11-20T10:05:30.000000+09:00",
         "left_out": ["005930"],
         "rejected": {"000660": "OPSP8992"},
@@ -136,6 +141,9 @@ def test_status_says_what_a_feed_does_not_see() -> None:
     }
     lines = overview.status_lines(found, BUILTIN, Locale.EN)
     assert "  no data since 10:05:30" in lines
+    assert "  next attempt 10:07:00" in lines
+    assert "not covered: 삼성바이오로직스(207940)" in lines
+    assert [line for line in lines if line.endswith("since 09:05:30 (not seen now)")]
     assert "  beyond the broker's limit: 삼성전자(005930)" in lines
     assert "  rejected by the broker: SK하이닉스(000660)" in lines
     assert "  not confirmed by the broker: NAVER(035420)" in lines
