@@ -41,7 +41,7 @@ def held(folder: Path) -> Iterator[None]:
     Raises StateFolderError where it cannot be written or another daemon holds it.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(folder)
         folder.chmod(0o700)
         descriptor = os.open(folder / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -54,3 +54,10 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _make(folder: Path) -> None:
+    """With its parents 0700 as well, which `parents=True` leaves to the umask; one that is there keeps its mode."""
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    for each in (*reversed(missing), folder):
+        each.mkdir(mode=0o700, exist_ok=True)

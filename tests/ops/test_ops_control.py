@@ -1,6 +1,7 @@
 """The control socket, over a real one."""
 
 import json
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -106,7 +107,25 @@ def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
         assert (folder / "daemon.lock").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_folders_above_it_are_the_owner_s_alone_where_we_make_them(tmp_path: Path) -> None:
+    """Else what else is kept in `state`, such as a recording, lies in a folder that everybody can list."""
+    there = tmp_path / "there"
+    there.mkdir(mode=0o755)
+    there.chmod(0o755)
+    umask = os.umask(0o022)
+    try:
+        with held(there / "my" / "state" / "kis-KRX"):
+            pass
+    finally:
+        os.umask(umask)
+    modes = [folder.stat().st_mode & 0o777 for folder in (there, there / "my", there / "my" / "state")]
+    assert modes == [0o755, 0o700, 0o700]
+
+
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateFolderError, match="cannot be used"), held(tmp_path / "file" / "state"):
-        raise AssertionError
+    mode = (tmp_path / "file").stat().st_mode
+    for folder in (tmp_path / "file", tmp_path / "file" / "state"):
+        with pytest.raises(StateFolderError, match="cannot be used"), held(folder):
+            raise AssertionError
+    assert (tmp_path / "file").stat().st_mode == mode
