@@ -269,9 +269,16 @@ class _Daemon:
         while not stopping.asked.is_set():
             feeds = [feed.status() for feed in self._feeds]
             now = self._clock.now()
-            self._store.commit(self._monitor.look(now, feeds, self._engine.counters), now)
-            if feeds and all(feed.refused and not feed.approved for feed in feeds):
-                logger.error("ending: the broker refused the credentials of every account")
+            never_right = bool(feeds) and all(feed.refused and not feed.approved for feed in feeds)
+            if not never_right or any(feed.last_ending for feed in feeds):  # else an earlier run has told of it
+                self._store.commit(self._monitor.look(now, feeds, self._engine.counters), now)
+            if never_right:
+                next_ask = min((feed.next_attempt for feed in feeds if feed.next_attempt), default=now)
+                logger.error(
+                    "ending: the broker refused the credentials of every account;"
+                    " they are not asked about before %s unless they change",
+                    kst.iso(next_ask)[:19],
+                )
                 stopping.end(REFUSED)
             await trio.sleep(_LOOK_S)
 
