@@ -63,7 +63,7 @@ async def _get(url: str) -> bytes:
             if response.status_code != 200:
                 raise DownloadError(url, Text(f"HTTP {response.status_code}", f"HTTP {response.status_code} 응답"))
             return await _read(url, response)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:  # UnicodeError: no host's name
         raise DownloadError(url, _unreachable(error)) from error
 
 

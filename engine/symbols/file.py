@@ -1,10 +1,6 @@
 """The stock master on this machine's disk: read at every start, replaced as a whole by `symbols update`."""
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -50,26 +46,13 @@ def load_or_builtin(path: Path) -> tuple[Master, tuple[Problem, ...]]:
 
 
 def save(path: Path, master: Master) -> None:
-    """Replace the file: who reads meanwhile, or after a crash, finds the old one or the new one, whole. Raises OSError.
+    """Replace the file: who reads meanwhile, or after a crash, finds the old one or the new one, whole.
 
-    The folder is made if need be (0700); one that is there keeps its mode, as the user may have chosen it.
+    One writer at a time, into a folder that is there. Raises OSError.
     """
     assert master.loaded is not None
     content = {"version": VERSION, "loaded": master.loaded.isoformat(), "stocks": list(map(list, master.stocks))}
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(path.parent):
-        files.replace(path, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One writer at a time, by a lock on the folder itself. It goes with the process, however that ends."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    files.replace(path, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _master(content: Any) -> Master:

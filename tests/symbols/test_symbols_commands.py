@@ -1,6 +1,8 @@
 """`pgmwatch symbols update` and `find`, `check` with a stock master, as their users run them."""
 
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,9 @@ def test_a_place_that_cannot_be_written_is_told(home: Home) -> None:
         ("nonsense", "is no URL with a host"),
         ("https://example.com:99999/", "is no URL with a host"),
         ("", "is no URL with a host"),
+        ("https://new.real..download/", "is no URL with a host"),
+        (f"https://{64 * 'a'}.example.com/", "is no URL with a host"),
+        ("https://.example.com/", "is no URL with a host"),
     ],
 )
 def test_names_come_over_tls_or_from_this_machine(home: Home, url: str, wrong: str) -> None:
@@ -143,6 +148,43 @@ def test_names_come_over_tls_or_from_this_machine(home: Home, url: str, wrong: s
     code, stdout, stderr = home.run("symbols", "update")
     assert (code, stdout) == (2, "")
     assert stderr.startswith(f"{home.folder / 'config.toml'}:4: symbols.master_url: {wrong}")
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://trader:hunter2@example.com:8443/master/", "https://example.com:8443"),
+        ("https://hunter2@example.com/", "https://example.com"),
+        ("https://trader:hunter2@@example.com/", "https://example.com"),
+        ("http://trader:hunter2@127.0.0.1:1/", "http://127.0.0.1:1"),
+        ("http://trader:hunter2@example.com/", "https"),
+        ("https://trader:hunter2@new.real..download/", None),
+    ],
+)
+def test_a_login_in_the_address_is_refused_and_not_shown(home: Home, url: str, allowed: str | None) -> None:
+    """It stood in every error that named the address."""
+    home.configure(url)
+    code, stdout, stderr = home.run("symbols", "update")
+    assert (code, stdout) == (2, "")
+    assert "hunter2" not in stderr
+    wrong = f"must start with {allowed}" if allowed else "is no URL with a host and a port up to 65535"
+    assert stderr == f"{home.folder / 'config.toml'}:4: symbols.master_url: {wrong}\n"
+
+
+def test_another_update_that_is_running_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.symbols.update._PAUSE_S", 0.001)
+    home.update(good_site())
+    before = home.master.read_bytes()
+    descriptor = os.open(home.master.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for locale, told in (("en", "another update is running"), ("ko", "다른 업데이트가 진행 중입니다")):
+            code, stdout, stderr = home.update(renamed(), locale=locale)
+            assert (code, stdout) == (1, "")
+            assert stderr.startswith(f"pgmwatch: {home.master}: {told}")
+    finally:
+        os.close(descriptor)
+    assert home.master.read_bytes() == before
 
 
 def test_find(home: Home) -> None:

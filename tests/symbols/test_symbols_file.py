@@ -1,19 +1,25 @@
 """The stock master on disk: whole or not at all, and never believed blindly."""
 
 import errno
+import fcntl
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from engine.errors import ConfigurationError
 from engine.locale import Locale
-from engine.symbols import file
+from engine.symbols import file, update
 from engine.symbols.master import BUILTIN, Master, Stock
+from engine.symbols.update import alone
 
 MASTER = Master((Stock("005930", "KR7005930003", "삼성전자", "KOSPI", "ST"),), date(2026, 11, 20))
 GOOD: dict[str, Any] = {
@@ -23,9 +29,10 @@ GOOD: dict[str, Any] = {
 }
 
 
-def test_what_is_saved_is_what_is_loaded_and_the_owner_s_alone(tmp_path: Path) -> None:
+async def test_what_is_saved_is_what_is_loaded_and_the_owner_s_alone(tmp_path: Path) -> None:
     path = tmp_path / "state" / "symbols.json"
-    file.save(path, MASTER)
+    async with alone(path.parent):
+        file.save(path, MASTER)
     assert file.load(path) == MASTER
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
@@ -105,20 +112,23 @@ def test_a_disk_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
 BUILTIN_LOADED = Master(BUILTIN.stocks, date(2026, 11, 21))
 
 
-def test_readers_find_a_whole_file_while_two_write(tmp_path: Path) -> None:
+def test_readers_find_a_whole_file_while_two_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update, "_TRIES", 10_000)  # they write without a break, and one may find no opening for long
+    monkeypatch.setattr(update, "_PAUSE_S", 0.001)
     path = tmp_path / "symbols.json"
     file.save(path, MASTER)
     done = threading.Event()
     failures: list[Exception] = []
 
-    def write(master: Master) -> None:
+    async def write(master: Master) -> None:
         try:
             for _ in range(40):
-                file.save(path, master)
+                async with alone(tmp_path):
+                    file.save(path, master)
         except OSError as error:
             failures.append(error)
 
-    writers = [threading.Thread(target=write, args=(each,)) for each in (MASTER, BUILTIN_LOADED)]
+    writers = [threading.Thread(target=trio.run, args=(write, each)) for each in (MASTER, BUILTIN_LOADED)]
 
     def wait() -> None:
         for each in writers:
@@ -133,3 +143,44 @@ def test_readers_find_a_whole_file_while_two_write(tmp_path: Path) -> None:
         seen.add(len(file.load(path)))
     waiter.join()
     assert (failures, seen) == ([], {1, 30})
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """By another process, as far as the kernel can see."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def test_an_update_that_does_not_end_holds_the_next_one_up_for_two_seconds(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """It waited in the kernel, for ever and without a word."""
+    with held(tmp_path):
+        started = trio.current_time()
+        with pytest.raises(BlockingIOError):
+            await alone(tmp_path).__aenter__()
+        assert trio.current_time() - started == pytest.approx(2)
+
+
+async def test_what_has_changed_is_said_against_what_the_other_update_has_written(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    path = tmp_path / "symbols.json"
+    found: list[Master] = []
+
+    async def replace() -> None:
+        found.append(await update._replace(path, BUILTIN_LOADED))
+
+    with held(tmp_path):
+        nursery.start_soon(replace)
+        await trio.sleep(1)
+        assert found == []
+        file.save(path, MASTER)
+    await trio.sleep(1)
+    assert found == [MASTER]
+    assert file.load(path) == BUILTIN_LOADED
