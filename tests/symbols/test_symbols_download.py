@@ -6,6 +6,7 @@ import ssl
 import struct
 import threading
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,23 @@ def smaller_than_it_is(content: bytes) -> bytes:
     return raw.replace(struct.pack("<I", len(content)), struct.pack("<I", 1))
 
 
+DIRECTORY = GOOD.index(b"PK\x01\x02")
+VERSION_NEEDED, FLAGS = DIRECTORY + 6, DIRECTORY + 8
+DATA = 30 + len("0.mst")
+
+
+def flagged(bits: int) -> bytes:
+    """With flags, as the directory has them, that the zip module does not take."""
+    flags = struct.unpack_from("<H", GOOD, FLAGS)[0] | bits
+    return GOOD[:FLAGS] + struct.pack("<H", flags) + GOOD[FLAGS + 2 :]
+
+
+def beginning_before_its_begin() -> bytes:
+    """The end record has the directory a byte later than it is, so the file would lie at -1."""
+    at = GOOD.index(b"PK\x05\x06") + 16
+    return GOOD[:at] + struct.pack("<I", DIRECTORY + 1) + GOOD[at + 4 :]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -90,8 +108,28 @@ def smaller_than_it_is(content: bytes) -> bytes:
         flipped(GOOD, 38),
         zipped(b"kospi" * 100)[:40] + bytes(60),
         smaller_than_it_is(b"k" * 70_000),
+        GOOD[:DATA] + b"\x07" + GOOD[DATA + 1 :],
+        flagged(0x20),
+        flagged(0x40),
+        GOOD[:VERSION_NEEDED] + b"\xff" + GOOD[VERSION_NEEDED + 1 :],
+        beginning_before_its_begin(),
+        flagged(0x800).replace(b"0.mst", b"\xff.mst"),
     ],
-    ids=["empty", "html", "torn", "half", "flipped", "zeros", "lying"],
+    ids=[
+        "empty",
+        "html",
+        "torn",
+        "half",
+        "flipped",
+        "zeros",
+        "lying",
+        "no-such-block",
+        "patch",
+        "strong-encryption",
+        "version-25",
+        "negative-offset",
+        "name-not-utf-8",
+    ],
 )
 async def test_what_is_no_whole_zip(body: bytes) -> None:
     assert await refused(reply(200, body=body)) == "/kospi_code.mst.zip: no whole zip file"
@@ -138,6 +176,18 @@ async def test_a_zip_bomb_is_not_unpacked() -> None:
     assert time.process_time() - started < 1
 
 
+def test_no_more_of_a_zip_bomb_is_held_than_may_be_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "MAX_UNPACKED", 1_000_000)
+    raw = bomb(50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DownloadError, match="larger than 1 MB"):
+            download.unpacked(raw, "")
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
 async def test_an_endless_reply_is_cut() -> None:
     assert await refused(endless) == "/kospi_code.mst.zip: larger than 8 MB"
 
@@ -158,6 +208,26 @@ def garbage(_: Receiver, connection: socket.socket) -> None:
 @pytest.mark.parametrize("behaviour", [reset, torn, garbage, lambda *_: None], ids=["reset", "torn", "garbage", "fin"])
 async def test_connections_that_end_or_talk_nonsense(behaviour: Behaviour) -> None:
     assert (await refused(behaviour)).startswith("/kospi_code.mst.zip: cannot be had: ")
+
+
+def whole_but_reset(_: Receiver, connection: socket.socket) -> None:
+    """A zip is there to its last byte, and more was announced."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + GOOD)
+    time.sleep(0.2)  # a reset takes along what was not read yet
+    reset(_, connection)
+
+
+async def test_a_reply_that_was_reset_is_not_taken_for_a_whole_one() -> None:
+    assert (await refused(whole_but_reset)).startswith("/kospi_code.mst.zip: cannot be had: ReadError")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://new.real..download/", f"https://{64 * 'a'}.kr/", "https://a.kr/\x00", "https://a.kr:x/"]
+)
+async def test_an_address_that_is_none_is_told(url: str) -> None:
+    """It ended in a traceback."""
+    with pytest.raises(DownloadError, match="cannot be had"):
+        await download.download(url)
 
 
 async def test_nobody_listens() -> None:

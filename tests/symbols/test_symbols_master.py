@@ -109,6 +109,25 @@ def test_nothing_alike_is_no_candidate(name: str) -> None:
     assert MASTER.candidates(name) == ()
 
 
+def test_two_of_five_syllables_are_a_family_and_no_slip_of_the_hand() -> None:
+    master = Master((stock("000001", "삼성에스디에스"), stock("000002", "삼성화재"), stock("000003", "삼성중공업")))
+    assert master.candidates("삼성바이오") == (stock("000002", "삼성화재"),)  # of four it is half
+    assert master.candidates("삼성중공")[0].code == "000003"
+
+
+def test_forty_characters_are_compared_and_no_more() -> None:
+    long = "가상자산운용코리아인덱스이차전지밸류체인액티브월배당커버드콜"
+    master = Master((stock("000001", long), stock("000002", long + "합성"), stock("000003", "삼성전자")))
+    assert [each.code for each in master.candidates(long + "합섬")][:2] == ["000002", "000001"]
+    assert [each.code for each in master.candidates("삼성전자".ljust(40) + long)] == ["000003"]
+
+
+def test_only_another_name_is_a_renaming() -> None:
+    before = stock("000001", "하나")
+    for after in (before._replace(isin="KR7000001999"), before._replace(market="KOSDAQ"), before._replace(group="RT")):
+        assert changes(Master((before,)), Master((after,))) == Changes((), (), ())
+
+
 def test_changes_between_two_masters() -> None:
     before = Master((stock("000001", "하나"), stock("000002", "둘"), stock("000003", "셋")))
     after = Master((stock("000001", "하나"), stock("000003", "삼"), stock("000004", "넷")))

@@ -40,6 +40,39 @@ def test_line_ends_are_not_part_of_the_tail(end: bytes) -> None:
     assert (len(master), master.name("000660")) == (2 * COUNT, "SK하이닉스")
 
 
+@pytest.mark.parametrize("end", [b"\x1a", b"\0", b"\0" * 512, b"\r\n\x1a\0", b" \n\n"], ids=repr)
+def test_what_ends_a_file_is_no_line(end: bytes) -> None:
+    """CP/M's end of file, and blocks filled up with zeros."""
+    kospi, kosdaq = both()
+    master, unfit = parse(kospi + end, kosdaq + end, TODAY)
+    assert (len(master), unfit) == (2 * COUNT, 0)
+
+
+def test_a_hanja_is_the_one_that_a_keyboard_gives() -> None:
+    """cp949 has some twice, by their readings, and Unicode has them twice for it: 金 as 김 and as 금."""
+    twice = "\uf90a"
+    assert twice != "金"
+    master, _ = parse(*both(("700900", f"가상{twice}", "ST")), TODAY)
+    assert (master.name("700900"), master.codes("가상金")) == ("가상金", ("700900",))
+
+
+def renamed(count: int) -> tuple[Listing, ...]:
+    return tuple((code, f"다른{name}" if at < count else name, group) for at, (code, name, group) in enumerate(KNOWN))
+
+
+def test_half_of_the_well_known_names_must_be_right() -> None:
+    kosdaq = both()[1]
+    assert refused(mst("KOSPI", *renamed(16)), kosdaq).startswith("only 14 of 30 well-known names")
+    assert parse(mst("KOSPI", *renamed(15)), kosdaq, TODAY).unfit == 0
+
+
+@pytest.mark.parametrize("isin", [b"KR700593100", b"kr7005931003", b"007005931003", b"KR700593100X", b"            "])
+def test_a_line_without_an_isin_is_counted(isin: bytes) -> None:
+    kospi, kosdaq = both(("005931", "무리", "ST"))
+    master, unfit = parse(kospi.replace(b"KR7005931003", isin), kosdaq, TODAY)
+    assert (unfit, "005931" in master) == (1, False)
+
+
 def test_codes_that_the_feed_does_not_take_are_left_out() -> None:
     master, unfit = parse(*both(("Q500001", "가상 ETN", "EN")), TODAY)
     assert (len(master), unfit, master.find("ETN")) == (2 * COUNT - 1, 0, [])
