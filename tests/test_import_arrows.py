@@ -50,9 +50,9 @@ ROOMS: dict[str, set[str]] = {
 
 PURE = [
     "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
-    "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/outage", "incidents/silence",
-    "incidents/words", "kis/backoff", "kis/budget", "kis/ghosts", "kis/protocol", "kis/registrations", "kis/silence",
-    "kis/slots", "kis/status", "kst", "locale", "problems", "record",
+    "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage", "incidents/reading",
+    "incidents/silence", "incidents/words", "kis/backoff", "kis/budget", "kis/ghosts", "kis/protocol",
+    "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale", "problems", "record",
     "rules/document", "rules/model", "rules/names", "session", "simulator/codes", "simulator/desk",
     "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
     "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",

@@ -1,20 +1,16 @@
 """What the broker sends differs from what is documented, or cannot be used."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from engine.kis.status import Status
 from engine.kst import SECOND_NS, day_number
-from engine.session import Hours
 
 _MOST_SHAPES = 10
 """Told in a run. The broker appends a field a few times a year; more is garbage, and is in the log and in `status`."""
 _COLLECTED_NS = 10 * SECOND_NS
 """From the first of a kind to its message, so that the message can say how many."""
-_UNREADABLE_NS = 60 * SECOND_NS
-_UNREADABLE_LEAST = 3
 
 K = TypeVar("K", bound=Hashable)
 
@@ -73,48 +69,3 @@ class Shapes:
         new = sorted(seen - self._told)[: _MOST_SHAPES - len(self._told)]
         self._told.update(new)
         return tuple(new)
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Since `since` nothing that this account was sent could be used."""
-
-    account: str
-    since: int
-    count: int
-    symbols: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Reading:
-    records: int
-    bad: int
-    since: int
-    """The first unusable part since the last good record; meaningless without one."""
-
-
-class Readability:
-    """Accounts whose every frame is garbage in the session: blind, though all is connected. Once a date and account."""
-
-    def __init__(self, hours: Hours) -> None:
-        self._hours = hours
-        self._readings: dict[str, _Reading] = {}
-        self._told: dict[str, int] = {}
-
-    def look(self, now: int, feeds: Sequence[Status]) -> list[Unreadable]:
-        return [found for feed in feeds for found in self._look(now, feed)]
-
-    def _look(self, now: int, feed: Status) -> Iterator[Unreadable]:
-        bad = sum(count for _, count in (*feed.malformed, *feed.dropped))
-        reading = self._readings.setdefault(feed.account, _Reading(feed.records, 0, now))
-        if feed.records != reading.records or not self._hours.is_open(now):
-            self._readings[feed.account] = _Reading(feed.records, bad, now)
-            return
-        count = bad - reading.bad
-        if not count:
-            reading.since = now
-        day = day_number(now)
-        is_blind = count >= _UNREADABLE_LEAST and now - reading.since >= _UNREADABLE_NS
-        if is_blind and self._told.get(feed.account) != day:
-            self._told[feed.account] = day
-            yield Unreadable(feed.account, reading.since, count, feed.symbols)

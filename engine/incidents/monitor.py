@@ -13,10 +13,13 @@ from engine.evaluation.engine import Counters
 from engine.evaluation.gate import Drop
 from engine.gap import Gap
 from engine.incidents import outage, silence
-from engine.incidents.coverage import Coverage
-from engine.incidents.drift import Daily, Place, Readability, Shapes, unusable
-from engine.incidents.gaps import Gaps
+from engine.incidents.coverage import Coverage, Kind
+from engine.incidents.drift import Daily, Place, Shapes, unusable
+from engine.incidents.gaps import Ahead, Gaps, is_far
+from engine.incidents.lag import Lag
+from engine.incidents.reading import Readability, Reader, impossible
 from engine.incidents.words import Said, Words
+from engine.kis.backoff import Ending
 from engine.kis.status import Status
 from engine.kst import SECOND_NS
 from engine.locale import Locale
@@ -26,9 +29,13 @@ from engine.text import quoted
 
 log = logging.getLogger(__name__)
 
-_ENDS = ("feed-back", "feed-speaks")
-_IMPOSSIBLE = (Drop.EARLY, Drop.BAD_TIME)
-"""Drops that point to a fault on this side or the other; one out of order is everyday noise."""
+_ENDS = ("feed-back", "feed-readable", "feed-speaks", "lag-over", "records-usable")
+_CAUSES = {
+    Ending.CREDENTIALS: "feed-refused",
+    Ending.KEY_REFUSED: "feed-key-refused",
+    Ending.IN_USE: "feed-in-use",
+}
+"""What an outage that was told may turn out to be, each with the kind of its message."""
 
 
 class Monitor:
@@ -49,23 +56,39 @@ class Monitor:
         self._words = Words(locale, tuple(rule for rule in rules if rule.enabled), name)
         self._notify = tuple(notify)
         self._outages = outage.Watch(hours)
-        self._silences = silence.Watch()
+        self._silences = silence.Watch(hours)
         self._coverage = Coverage(not_covered, started)
         self._shapes = Shapes()
         self._unusable = Daily[Place]()
         self._readability = Readability(hours)
         self._impossible = Daily[Drop]()
+        self._evaluated = Reader(hours)
+        self._lag = Lag()
         self._logged: dict[str, int] = {}
         self._gaps = Gaps()
+        self._ahead = Ahead(hours)
 
-    def look(self, now: int, feeds: Sequence[Status], counters: Counters | None = None) -> list[Notice]:
-        """What is to be told now; call it every second while the feeds run, and not while they are being stopped."""
+    def look(
+        self,
+        now: int,
+        feeds: Sequence[Status],
+        counters: Counters | None = None,
+        *,
+        ahead_ns: int = 0,
+        lag_ns: int = 0,
+    ) -> list[Notice]:
+        """What is to be told now; call it every second while the feeds run, and not while they are being stopped.
+
+        `ahead_ns`: how far our time is ahead of a wall clock that was set back; `lag_ns`: how long what was evaluated
+        last had waited.
+        """
         return [
+            *self._look_for_silence(now, feeds),  # before outages, which may come of it
             *self._look_for_outages(now, feeds),
             *self._look_at_coverage(now, feeds),
-            *self._look_for_silence(now, feeds),
             *self._look_at_data(now, feeds),
-            *(self._look_at_evaluation(now, counters) if counters is not None else ()),
+            *(self._look_at_evaluation(now, feeds, counters) if counters is not None else ()),
+            *self._look_at_time(now, ahead_ns, lag_ns),
         ]
 
     def gap(self, now: int, since: int, why: Gap) -> list[Notice]:
@@ -73,28 +96,37 @@ class Monitor:
         untold = self._gaps.look(now, since, why)
         if untold is None:
             return []
-        return [self._notice(why, now, Severity.WARNING, self._words.gap(why, since, now, untold))]
+        is_severe = is_far(why, now - since)
+        if is_severe:
+            self._ahead.was_told(now)
+        severity = Severity.CRITICAL if is_severe else Severity.WARNING
+        return [self._notice(why, now, severity, self._words.gap(why, since, now, untold))]
 
     def _look_for_outages(self, now: int, feeds: Sequence[Status]) -> Iterator[Notice]:
-        found = self._outages.look(now, feeds)
+        found = self._outages.look(now, feeds, self._silences.accounts)
         for lost in found.quiet:
-            log.warning("outage outside the session account=%s", quoted(lost.account))
+            what = "outside the session" if lost.symbols else "without symbols"
+            log.warning("outage %s account=%s", what, quoted(lost.account))
         for end in found.over:
             seconds = (end.until - end.since) / SECOND_NS
             log.info("outage over account=%s seconds=%.0f told=%s", quoted(end.account), seconds, end.told)
         if found.lost:
             yield self._notice("feed-lost", now, Severity.CRITICAL, self._words.lost(found.lost, now))
-        if found.refused:
-            yield self._notice("feed-refused", now, Severity.CRITICAL, self._words.refused(found.refused, now))
+        for cause, kind in _CAUSES.items():
+            if those := [lost for lost in found.causes if lost.cause is cause]:
+                yield self._notice(kind, now, Severity.CRITICAL, self._words.caused(cause, those, now))
         if told := [end for end in found.over if end.told]:
             yield self._notice("feed-back", now, Severity.INFO, self._words.back(told))
 
     def _look_at_coverage(self, now: int, feeds: Sequence[Status]) -> Iterator[Notice]:
-        if missing := self._coverage.look(now, feeds):
+        found = self._coverage.look(now, feeds)
+        if missing := [each for each in found if each.kind is not Kind.GHOST]:
             yield self._notice("symbols-missing", now, Severity.WARNING, self._words.missing(missing))
+        if ghosts := [each for each in found if each.kind is Kind.GHOST]:
+            yield self._notice("symbols-quiet", now, Severity.WARNING, self._words.ghosts(ghosts))
 
     def _look_for_silence(self, now: int, feeds: Sequence[Status]) -> Iterator[Notice]:
-        found = self._silences.look(feeds)
+        found = self._silences.look(now, feeds)
         if found.began:
             yield self._notice("feed-silent", now, Severity.CRITICAL, self._words.silent(found.began, now))
         if found.ended:
@@ -105,15 +137,31 @@ class Monitor:
             yield self._notice("feed-drift", now, Severity.INFO, self._words.appended(numbers))
         if counts := self._unusable.new(now, unusable(feeds)):
             yield self._notice("feed-malformed", now, Severity.WARNING, self._words.unusable(counts))
-        if found := self._readability.look(now, feeds):
-            yield self._notice("feed-unreadable", now, Severity.CRITICAL, self._words.unreadable(found, now))
+        found = self._readability.look(now, feeds)
+        if blind := [each for each in found if not each.is_over]:
+            yield self._notice("feed-unreadable", now, Severity.CRITICAL, self._words.unreadable(blind, now))
+        if over := [each for each in found if each.is_over]:
+            yield self._notice("feed-readable", now, Severity.INFO, self._words.readable(over, now))
 
-    def _look_at_evaluation(self, now: int, counters: Counters) -> Iterator[Notice]:
-        impossible = {drop: counters.dropped.get(drop, 0) for drop in _IMPOSSIBLE}
-        if counts := self._impossible.new(now, impossible):
+    def _look_at_evaluation(self, now: int, feeds: Sequence[Status], counters: Counters) -> Iterator[Notice]:
+        bad = impossible(counters)
+        if counts := self._impossible.new(now, bad):
             yield self._notice("records-dropped", now, Severity.WARNING, self._words.impossible(counts))
+        blind = self._evaluated.look(now, counters.records, sum(bad.values()))
+        if blind is not None and blind.is_over:
+            yield self._notice("records-usable", now, Severity.INFO, self._words.evaluated(blind, now))
+        elif blind is not None:
+            said = self._words.none_evaluated(blind, max(bad, key=bad.__getitem__), feeds, now)
+            yield self._notice("records-unusable", now, Severity.CRITICAL, said)
         self._log_milestone("out of order", counters.dropped.get(Drop.OUT_OF_ORDER, 0))
         self._log_milestone("corrected", counters.corrections)
+
+    def _look_at_time(self, now: int, ahead_ns: int, lag_ns: int) -> Iterator[Notice]:
+        if self._ahead.look(now, ahead_ns):
+            yield self._notice("clock-ahead", now, Severity.CRITICAL, self._words.ahead(ahead_ns))
+        if lagged := self._lag.look(now, lag_ns):
+            kind, severity = ("lag-over", Severity.INFO) if lagged.is_over else ("lag", Severity.WARNING)
+            yield self._notice(kind, now, severity, self._words.lag(lagged, now))
 
     def _log_milestone(self, what: str, count: int) -> None:
         """At the 1st, 10th, 100th …: everyday noise that is to be seen, but not to fill the log."""

@@ -1,12 +1,13 @@
 """Outages: when a lost feed is worth a message, and when it is over. One per account; times are ns since the epoch.
 
 A feed that comes and goes must not chatter: it is back only after it stayed up for a while, and that while doubles with
-each loss within the hour. So no hour brings more than 21 messages, whatever the feed does.
+each loss within the hour. So no hour brings more than 24 messages, whatever the feed does: 21 of outages and of their
+ends, and one for each of three causes that turned up later.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from engine.kis.backoff import Ending
 from engine.kis.status import Phase, Status
@@ -17,15 +18,21 @@ TOLD_AFTER_NS = 10 * SECOND_NS
 """A reconnect at once after a loss takes 3 to 8 s, and is nothing to be woken for."""
 _WITH_OTHERS_NS = TOLD_AFTER_NS // 2
 """When one outage is told, others that have lasted half as long come with it: one cable, one message."""
-_BEFORE_OPEN_NS = 600 * SECOND_NS
+_AFTER_SILENCE_NS = 60 * SECOND_NS
+"""Of an account that was told silent, the one new connection that this calls for is no news."""
+BEFORE_OPEN_NS = 600 * SECOND_NS
+"""Just time to do something."""
 _STAYS_UP_NS = 10 * SECOND_NS
 _LONGEST_STAY_NS = 600 * SECOND_NS
 _HOUR_NS = 3600 * SECOND_NS
 _MOST_LOSSES = 16
 """Those remembered; the time to stay up is at its longest after seven."""
 
-AT_ONCE = frozenset({Ending.CREDENTIALS, Ending.KEY_REFUSED, Ending.IN_USE})
-"""Endings that no retry mends, and that a person can: said at any hour."""
+_LASTING_NS = 190 * SECOND_NS
+"""After an unclean end the broker keeps our own slot for 18 to 90 s, so that the first reconnect finds the app key in
+use. The next ones come after 60 and 180 s; ten more let the latter end."""
+_URGENT_AFTER_NS = {Ending.CREDENTIALS: 0, Ending.KEY_REFUSED: _LASTING_NS, Ending.IN_USE: _LASTING_NS}
+"""Endings that a person can mend, and no retry once they have lasted for this long: said at any hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class Lost:
     reason: str
     """The broker's or the network's words."""
     symbols: tuple[str, ...]
+    next_attempt: int | None = None
+    """None: it is being made, or none will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +71,10 @@ class Outages:
 
     lost: tuple[Lost, ...] = ()
     """To be told."""
-    refused: tuple[Lost, ...] = ()
-    """Told before, for another cause; by now it is that the broker refuses the credentials."""
+    causes: tuple[Lost, ...] = ()
+    """Told before, for another cause; by now it is one that a person must mend."""
     quiet: tuple[Lost, ...] = ()
-    """Outside the session: to be logged."""
+    """Outside the session, or without symbols: to be logged."""
     over: tuple[Over, ...] = ()
 
 
@@ -74,70 +83,93 @@ class Outage:
 
     def __init__(self) -> None:
         self._losses: deque[int] = deque(maxlen=_MOST_LOSSES)
-        self._told = self._told_refused = self._logged = self._urgent = False
+        self._told = self._logged = self._is_urgent = False
         self._lost: Lost | None = None
-        """None while nothing is wrong, or the feed is up again and may stay so."""
+        """None while nothing is wrong, the feed is up again and may stay so, or what ended it is not known yet."""
         self._since: int | None = None
         self._lost_times = 0
         self._is_start = False
+        self._after_ns = 0
+        self._cause: Ending | None = None
+        self._cause_since = 0
+        self._told_causes: set[Ending | None] = set()
+        """Of this outage."""
+        self._caused: dict[Ending, int] = {}
+        """When each was last told of an outage that had been told; over all outages."""
 
-    def see(self, feed: Status, now: int) -> Over | None:
-        """Take in where the feed stands: → the outage that is over by that."""
+    def see(self, feed: Status, now: int, *, is_silent: bool) -> Over | None:
+        """Take in where the feed stands: → the outage that is over by that. `is_silent`: told to be without data."""
         self._lost = None
         if feed.phase is Phase.STOPPED:
             return None
         if feed.down_since is not None:
-            self._down(feed, feed.down_since)
+            self._down(feed.down_since)
+            if feed.phase is not Phase.ENDING:  # else the last ending is still the one before this loss
+                self._ended(feed, feed.down_since, now, is_silent=is_silent)
         elif self._since is not None and feed.up_since is not None and self._is_back(now - feed.up_since, now):
             over = Over(feed.account, self._since, feed.up_since, self._told, self._lost_times)
             self._since, self._lost_times = None, 0
-            self._told = self._told_refused = self._logged = False
+            self._told = self._logged = False
+            self._told_causes.clear()
             return over
         return None
 
     def is_due(self, now: int, after_ns: int, *, in_session: bool) -> bool:
-        """To be told: in the session after this long, at once whatever a person must mend."""
-        lasted = in_session and self._lasted(now) >= after_ns
-        return self._lost is not None and not self._told and (lasted or self._urgent)
+        """To be told: in the session after this long, at once what a person must mend. Never where nothing is blind."""
+        if self._lost is None or self._told or not self._lost.symbols:
+            return False
+        return self._is_urgent or (in_session and self._lasted(now) >= max(after_ns, self._after_ns))
 
     def tell(self) -> Lost | None:
         """What to say of it; from now on it counts as said."""
         self._told = True
-        self._told_refused = self._lost is not None and self._lost.cause is Ending.CREDENTIALS
+        self._told_causes.add(self._cause)
         return self._lost
 
-    def tell_refused(self) -> Lost | None:
-        """Likewise, if it was told for another cause, and by now it is that the broker refuses the credentials."""
-        lost = self._lost
-        if (
-            not self._told
-            or self._told_refused
-            or not self._urgent
-            or lost is None
-            or lost.cause is not Ending.CREDENTIALS
-        ):
+    def tell_cause(self, now: int) -> Lost | None:
+        """Likewise, if it was told for another cause, and by now it is one that a person must mend.
+
+        Once an outage for each cause, and once an hour: a feed that comes and goes must not chatter.
+        """
+        cause = self._cause
+        if not self._told or not self._is_urgent or self._lost is None or cause is None or cause in self._told_causes:
             return None
-        self._told_refused = True
-        return lost
+        if now - self._caused.get(cause, now - _HOUR_NS) < _HOUR_NS:
+            return None
+        self._told_causes.add(cause)
+        self._caused[cause] = now
+        return self._lost
 
     def log(self, now: int) -> Lost | None:
         """What has lasted as long as any outage that is told, but is not told; once."""
-        if self._lost is None or self._told or self._logged or self._lasted(now) < TOLD_AFTER_NS:
+        least = max(TOLD_AFTER_NS, self._after_ns)
+        if self._lost is None or self._told or self._logged or self._lasted(now) < least:
             return None
         self._logged = True
         return self._lost
 
-    def _down(self, feed: Status, since: int) -> None:
+    def _down(self, since: int) -> None:
+        self._is_urgent = False
         if not self._losses or since != self._losses[-1]:
             self._losses.append(since)
             self._lost_times += 1
+            self._cause = None
         if self._since is None:
             self._since = since
+
+    def _ended(self, feed: Status, since: int, now: int, *, is_silent: bool) -> None:
         cause = Ending.CREDENTIALS if feed.refused else feed.last_ending
+        if cause is not self._cause:
+            self._cause, self._cause_since = cause, now
         self._is_start = cause is None
-        self._lost = Lost(feed.account, self._since, since, cause, feed.last_error, feed.symbols)
-        # Only while it waits is the last ending surely that of this loss: right after it, it is still the one before.
-        self._urgent = feed.refused or (feed.phase is Phase.WAITING and cause in AT_ONCE)
+        self._after_ns = _AFTER_SILENCE_NS if is_silent and cause is Ending.SILENT else 0
+        start = since if self._since is None else self._since
+        self._lost = Lost(feed.account, start, since, cause, feed.last_error, feed.symbols, feed.next_attempt)
+        self._is_urgent = feed.refused or (feed.phase is Phase.WAITING and self._is_lasting(now))
+
+    def _is_lasting(self, now: int) -> bool:
+        after_ns = None if self._cause is None else _URGENT_AFTER_NS.get(self._cause)
+        return after_ns is not None and now - self._cause_since >= after_ns
 
     def _is_back(self, up_ns: int, now: int) -> bool:
         """After a loss only for good; at the start nothing was lost, but waited for."""
@@ -162,14 +194,17 @@ class Watch:
         self._hours = hours
         self._outages: dict[str, Outage] = {}
 
-    def look(self, now: int, feeds: Sequence[Status]) -> Outages:
+    def look(self, now: int, feeds: Sequence[Status], silent: Collection[str] = ()) -> Outages:
+        """`silent`: accounts of which it was told that they are connected, but without data."""
         each = [(self._outages.setdefault(feed.account, Outage()), feed) for feed in feeds]
-        over = [outage.see(feed, now) for outage, feed in each]
-        refused = [outage.tell_refused() for outage, _ in each]
-        in_session = self._is_near(now)
+        over = [outage.see(feed, now, is_silent=feed.account in silent) for outage, feed in each]
+        causes = [outage.tell_cause(now) for outage, _ in each]
+        in_session = is_near(self._hours, now)
         lost = [outage.tell() for outage in self._due(now, in_session=in_session)]
         quiet = [outage.log(now) for outage, _ in each]
-        return Outages(_some(lost), _some(refused), _some(quiet), tuple(end for end in over if end is not None))
+        if all(feed.refused and not feed.approved for feed in feeds):  # then the daemon ends, and asks no more
+            lost, causes = _without_next(lost), _without_next(causes)
+        return Outages(_some(lost), _some(causes), _some(quiet), tuple(end for end in over if end is not None))
 
     def _due(self, now: int, *, in_session: bool) -> list[Outage]:
         def after(ns: int) -> list[Outage]:
@@ -177,11 +212,16 @@ class Watch:
 
         return after(_WITH_OTHERS_NS) if after(TOLD_AFTER_NS) else []
 
-    def _is_near(self, now: int) -> bool:
-        """In a session, or so shortly before it that there is just time to do something."""
-        day = day_number(now)
-        session = self._hours.session(day)
-        return self._hours.is_trading_day(day) and session.open - _BEFORE_OPEN_NS <= now < session.close
+
+def is_near(hours: Hours, now: int) -> bool:
+    """In a session, or so shortly before it that there is just time to do something."""
+    day = day_number(now)
+    session = hours.session(day)
+    return hours.is_trading_day(day) and session.open - BEFORE_OPEN_NS <= now < session.close
+
+
+def _without_next(outages: Iterable[Lost | None]) -> list[Lost | None]:
+    return [None if lost is None else replace(lost, next_attempt=None) for lost in outages]
 
 
 def _some(outages: Iterable[Lost | None]) -> tuple[Lost, ...]:

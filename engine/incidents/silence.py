@@ -1,9 +1,16 @@
-"""No data although the connection lives: told once a silence, and once when data is back."""
+"""No data although the connection lives: told once a silence and date, and once when data is back.
 
-from collections.abc import Sequence
+When data stays away for longer than is usual, is decided elsewhere (engine.kis.silence), date by date: a silence that
+the close of the session cuts short is found anew in the next one. To the reader it is the same one, so it is told again
+on that date, and is over only when data comes, on whatever date.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from engine.kis.status import Status
+from engine.kst import day_number
+from engine.session import Hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +27,39 @@ class Silences:
 
 
 class Watch:
-    def __init__(self) -> None:
+    def __init__(self, hours: Hours) -> None:
+        self._hours = hours
         self._silent: dict[str, Silent] = {}
+        """Told, and without data since; on a later date still as it began."""
+        self._told: dict[str, int] = {}
+        """The date on which each of them was last told."""
 
-    def look(self, feeds: Sequence[Status]) -> Silences:
-        """A silence that the close of the session ended is over without a word: no data came."""
-        began, ended = [], []
-        for feed in feeds:
-            silent = self._silent.get(feed.account)
-            if feed.silent_since is None and silent is not None:
-                del self._silent[feed.account]
-                if any(t > silent.since for _, t in feed.last_records):
-                    ended.append(silent)
-            elif feed.silent_since is not None and silent is None:
-                silent = Silent(feed.account, feed.silent_since, feed.symbols)
-                self._silent[feed.account] = silent
-                began.append(silent)
-        return Silences(tuple(began), tuple(ended))
+    @property
+    def accounts(self) -> Collection[str]:
+        """Those that were told to be without data, and still are."""
+        return self._silent.keys()
+
+    def look(self, now: int, feeds: Sequence[Status]) -> Silences:
+        ended = tuple(self._silent.pop(feed.account) for feed in feeds if self._has_ended(feed))
+        began = tuple(self._begin(feed.account, feed, since, now) for feed, since in self._silences(now, feeds))
+        return Silences(began, ended)
+
+    def _has_ended(self, feed: Status) -> bool:
+        silent = self._silent.get(feed.account)
+        came = silent is not None and any(t > silent.since for _, t in feed.last_records)
+        return came and feed.silent_since is None
+
+    def _silences(self, now: int, feeds: Sequence[Status]) -> list[tuple[Status, int]]:
+        if not self._hours.is_open(now):
+            return []
+        silent = [(feed, feed.silent_since) for feed in feeds if feed.silent_since is not None]
+        return [(feed, since) for feed, since in silent if not self._is_told(feed.account, now)]
+
+    def _is_told(self, account: str, now: int) -> bool:
+        return account in self._silent and self._told[account] == day_number(now)
+
+    def _begin(self, account: str, feed: Status, since: int, now: int) -> Silent:
+        silent = Silent(account, since, feed.symbols)
+        self._silent.setdefault(account, silent)
+        self._told[account] = day_number(now)
+        return silent

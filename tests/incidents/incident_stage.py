@@ -36,6 +36,7 @@ def feed(
     ending: Ending | None = None,
     error: str = "",
     refused: bool = False,
+    next_attempt: int | None = None,
 ) -> Status:
     """Up or down since a moment; neither: still subscribing, as far as it says."""
     return Status(
@@ -67,7 +68,7 @@ def feed(
         last_records=(),
         failures=0,
         attempts_last_hour=0,
-        next_attempt=None,
+        next_attempt=next_attempt,
         last_ending=ending,
         last_error=error,
     )
@@ -104,17 +105,19 @@ class Desk:
             started=start,
         )
 
-    def run(self, seconds: int, *feeds: Status, counters: Counters | None = None) -> list[Notice]:
+    def run(
+        self, seconds: int, *feeds: Status, counters: Counters | None = None, ahead_ns: int = 0, lag_ns: int = 0
+    ) -> list[Notice]:
         """Look at these for so long, from now on: → what that brought."""
         told: list[Notice] = []
         for _ in range(seconds):
-            told += self.monitor.look(self.now, feeds, counters)
+            told += self.monitor.look(self.now, feeds, counters, ahead_ns=ahead_ns, lag_ns=lag_ns)
             self.now += SECOND_NS
         self.notices += told
         return told
 
-    def until(self, end: int, *feeds: Status) -> list[Notice]:
-        return self.run((end - self.now) // SECOND_NS, *feeds)
+    def until(self, end: int, *feeds: Status, ahead_ns: int = 0) -> list[Notice]:
+        return self.run((end - self.now) // SECOND_NS, *feeds, ahead_ns=ahead_ns)
 
 
 def kinds(notices: Sequence[Notice]) -> list[str]:

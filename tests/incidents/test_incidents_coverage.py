@@ -82,12 +82,30 @@ def test_an_answer_in_time_ends_the_wait() -> None:
 def test_a_ghost_is_told_once_a_date(again: bool) -> None:
     desk = Desk(NOON)
     (notice,) = desk.run(60, up(ghosts=("005930",)))
+    assert (notice.kind, notice.severity) == ("symbols-quiet", Severity.WARNING)
     assert "without any data for 30 minutes" in notice.message
+    assert "Rules concerned (2): samsung, both" in notice.message
     assert desk.run(60, up()) == []
     assert desk.run(60, up(ghosts=("005930",))) == []
     desk.now = at("09:31", FRIDAY + 3)
     told = desk.run(60, up(ghosts=("005930",) if again else ()))
     assert len(told) == again
+
+
+def test_ghosts_are_not_told_to_be_without_a_watch() -> None:
+    """They are subscribed, and perhaps nobody trades them: "not watched" was said of them, among what really is not."""
+    desk = Desk(NOON)
+    missing, quiet = desk.run(60, up(rejected=(("000660", "OPSP8991"),), ghosts=("005930",)))
+    assert missing.title == "⚠️ pgmwatch · Symbols not watched: 1"
+    assert "005930" not in missing.message
+    assert quiet.title == "⚠️ pgmwatch · Symbols without data today: 1"
+    assert "000660" not in quiet.message
+
+
+def test_a_symbol_that_is_missing_twice_counts_once() -> None:
+    desk = Desk(NOON, not_covered=["000660"])
+    (notice,) = desk.run(60, up(rejected=(("000660", "OPSP8991"),)))
+    assert notice.title.endswith("Symbols not watched: 1")
 
 
 def test_a_rejection_is_not_told_anew_on_another_date() -> None:

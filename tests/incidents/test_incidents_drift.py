@@ -22,9 +22,9 @@ def broken(frames: int, records: int = 0, good: int = 0) -> Status:
     return replace(FINE, malformed=(("stride", frames),), dropped=(("number", records),), records=good)
 
 
-def counted(early: int = 0, bad: int = 0, out_of_order: int = 0, corrections: int = 0) -> Counters:
+def counted(early: int = 0, bad: int = 0, out_of_order: int = 0, corrections: int = 0, good: int = 0) -> Counters:
     dropped = {Drop.EARLY: early, Drop.BAD_TIME: bad, Drop.OUT_OF_ORDER: out_of_order, Drop.UNKNOWN_SYMBOL: 0}
-    return Counters(0, 0, corrections, dropped)
+    return Counters(0, good, corrections, dropped)
 
 
 def test_a_number_of_fields_is_told_once() -> None:
@@ -81,6 +81,51 @@ def test_one_good_record_a_minute_is_not_blindness(good: int) -> None:
     assert kinds(desk.notices) == ["feed-malformed"]
 
 
+def test_garbage_before_the_last_good_data_does_not_blind_a_quiet_feed() -> None:
+    desk = Desk(NOON)
+    desk.run(30, broken(5, good=1))
+    assert kinds(desk.run(600, broken(5, good=2))) == []
+    assert kinds(desk.notices) == ["feed-malformed"]
+
+
+def test_garbage_that_came_before_the_first_look_counts_when_nothing_else_came() -> None:
+    assert kinds(Desk(NOON).run(61, broken(3))) == ["feed-malformed", "feed-unreadable"]
+    assert kinds(Desk(NOON).run(600, broken(3, good=1))) == ["feed-malformed"]
+
+
+def test_a_feed_that_can_be_read_again_is_told_so() -> None:
+    """The start of it was told, and its end never was."""
+    desk = Desk(NOON)
+    for count in range(70):
+        desk.run(1, broken(count, good=100))
+    assert kinds(desk.notices) == ["feed-malformed", "feed-unreadable"]
+    (notice,) = desk.run(600, broken(70, good=101))
+    assert (notice.kind, notice.severity, notice.at) == ("feed-readable", Severity.INFO, NOON + 70 * SECOND_NS)
+    assert "none could for 1 min 10 s, since 12:00:00" in notice.message
+
+
+def test_a_feed_that_could_be_read_all_along_is_not_told_to_be_so_again() -> None:
+    desk = Desk(NOON)
+    for count in range(300):
+        desk.run(1, broken(count, good=count // 50))
+    assert "feed-readable" not in kinds(desk.notices)
+
+
+def test_a_feed_that_stays_unreadable_is_told_again_on_the_next_date() -> None:
+    desk = Desk(NOON)
+    for count in range(70):
+        desk.run(1, broken(count))
+    desk.until(desk.now + 3600 * SECOND_NS, broken(70))
+    desk.now = at("08:59", MONDAY)
+    for count in range(70, 300):
+        desk.run(1, broken(count))
+    (again,) = (notice for notice in desk.notices[2:] if notice.kind == "feed-unreadable")
+    assert again.at == at("09:00:59", MONDAY)
+    assert "since 08:59:59" in again.message
+    (over,) = desk.run(1, broken(300, good=1))
+    assert "since 11-20 12:00:00" in over.message  # as a whole
+
+
 def test_one_bad_frame_in_a_quiet_minute_is_not_blindness() -> None:
     assert kinds(Desk(NOON).run(600, broken(2))) == ["feed-malformed"]
 
@@ -95,11 +140,54 @@ def test_garbage_at_night_blinds_nobody() -> None:
 def test_records_from_the_future_point_at_the_machine_s_clock() -> None:
     desk = Desk(NOON)
     assert desk.run(10, FINE, counters=counted(early=3)) == []
-    (notice,) = desk.run(60, FINE, counters=counted(early=40))
+    (notice,) = desk.run(50, FINE, counters=counted(early=40))
     assert (notice.kind, notice.severity) == ("records-dropped", Severity.WARNING)
     assert "40 dropped: more than a minute ahead of this machine's clock." in notice.message
-    (other,) = desk.run(60, FINE, counters=counted(early=90, bad=1))
-    assert other.message == "1 dropped: not a time of day."
+    desk = Desk(NOON)
+    desk.run(60, FINE, counters=counted(early=40, good=1))
+    later = desk.now
+    desk.run(5, FINE, counters=counted(early=90, bad=1, good=2))
+    (other,) = desk.run(60, FINE, counters=counted(early=90, bad=7, good=3))
+    assert other.message == "7 dropped: not a time of day."
+    assert other.at == later + 10 * SECOND_NS  # each reason is collected for ten seconds of its own
+
+
+def test_a_slow_clock_makes_everything_blind() -> None:
+    """Every record was dropped as one from the future, and all that was said of it was a warning a day."""
+    desk = Desk(NOON)
+    desk.run(30, FINE, counters=counted(good=100))
+    for count in range(1, 90):
+        desk.run(1, FINE, counters=counted(early=count * 10, good=100))
+    dropped, notice = desk.notices
+    assert dropped.kind == "records-dropped"
+    assert (notice.kind, notice.severity, notice.at) == (
+        "records-unusable", Severity.CRITICAL, NOON + 89 * SECOND_NS,
+    )  # fmt: skip
+    assert "All records since 12:00:29 were dropped (600 in 1 min)." in notice.message
+    assert "ahead of this machine's clock, which is most likely slow" in notice.message
+    assert "Symbols not seen (2): 삼성전자(005930), SK하이닉스(000660)" in notice.message
+    assert "Rules that cannot be judged (2): samsung, both" in notice.message
+    assert desk.run(600, FINE, counters=counted(early=9000, good=100)) == []
+    (over,) = desk.run(600, FINE, counters=counted(early=9000, good=101))
+    assert (over.kind, over.severity, over.title) == (
+        "records-usable", Severity.INFO, "✅ pgmwatch · Records are evaluated again",
+    )  # fmt: skip
+
+
+def test_records_without_a_time_do_not_blame_the_clock() -> None:
+    desk = Desk(NOON)
+    for count in range(70):
+        desk.run(1, FINE, counters=counted(bad=count, early=1))
+    assert desk.notices[-1].kind == "records-unusable"
+    assert "clock" not in desk.notices[-1].message
+
+
+def test_dropped_records_at_night_or_among_good_ones_blind_nobody() -> None:
+    night, noon = Desk(at("20:00")), Desk(NOON)
+    for count in range(300):
+        night.run(1, FINE, counters=counted(early=count))
+        noon.run(1, FINE, counters=counted(early=count, good=count // 50))
+    assert kinds(night.notices) == kinds(noon.notices) == ["records-dropped"]
 
 
 def test_everyday_noise_is_in_the_log_at_the_powers_of_ten(caplog: pytest.LogCaptureFixture) -> None:
