@@ -144,8 +144,8 @@ main: 11-19 22:00:00부터 수신하지 못하고 있습니다(4시간 3분 11�
     (refused, EN): """\
 Credentials refused: main
 main: nothing received since 11-19 22:00:00 (4 h 3 min 11 s). The broker refuses the app key or secret. \
-Check both, and whether the app key has expired. (EGW00105) The broker is asked about them again at 02:05:00. Once mended, they are \
-tried at once after a restart.
+Check both, and whether the app key has expired. (EGW00105) \
+The broker is asked about them again at 02:05:00. Once mended, they are tried at once after a restart.
 Symbols not seen (2): 삼성전자(005930), SK하이닉스(000660)
 Rules that cannot be judged (2): samsung, both""",
     (back, KO): """\
