@@ -84,7 +84,11 @@ class Master:
         return [stock for *_, stock in sorted(ranked)][:limit]
 
     def candidates(self, name: str) -> tuple[Stock, ...]:
-        """Up to five that a name may have meant which is not one code's: those that bear it, else the most alike."""
+        """Up to five that a name may have meant which is not one code's: those that bear it, else the most alike.
+
+        The first look prepares what it needs: 20 ms for 4,000 names, or up to 200 on a machine that has much to do; the
+        next ones take less than one. Who must not stand still for so long looks once in a thread before.
+        """
         if bearers := self.codes(name):
             return tuple(self._by_code[code] for code in bearers[:MAX_CANDIDATES])
         written = _squeezed(name[:_MAX_COMPARED])
