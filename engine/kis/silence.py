@@ -9,15 +9,23 @@ from engine.kst import SECOND_NS, day_number, day_start
 from engine.session import Hours
 
 _MINUTE_NS = 60 * SECOND_NS
-LEAST_NS = 3 * _MINUTE_NS
-"""A volatility interruption stops a single stock for two minutes and a random half."""
-FACTOR = 3
-"""Times the longest gap of the date."""
-LEARNT_NS = 10 * _MINUTE_NS
-"""So much data makes the date's longest gap worth something."""
+LEAST_NS = 6 * _MINUTE_NS
+"""A sidecar suspends the whole market's program trading for five minutes; a volatility interruption stops one stock for
+two and a random half."""
+FACTOR = 20
+"""Times the mean of the date's latest gaps. Where data comes at random, gaps of twenty times their mean do not occur in
+a lifetime; this leaves room for a mean that rises over noon. Simulated days (one symbol with data every 100 to 300 s at
+the open and a fourth of that at noon): an alarm without a reason on less than one in a hundred."""
+_WEIGHT = 20
+"""Gaps that the mean is mostly made of."""
+LEARNT_GAPS = 10
+"""So many make the mean worth something; before that nothing shorter than the two below is silence."""
 UNLEARNT_NS = 30 * _MINUTE_NS
-"""Before that: for a single symbol; with more of them so much less, but `UNLEARNT_LEAST_NS`."""
-UNLEARNT_LEAST_NS = 5 * _MINUTE_NS
+UNLEARNT_MANY_NS = 10 * _MINUTE_NS
+_MANY = 20
+"""Symbols: among so many one always trades."""
+AGAIN_NS = 30 * _MINUTE_NS
+"""A new session that is silent too may have met the same broken server: every half hour another one is tried."""
 _AWAY_NS = 5 * SECOND_NS
 """Looks are a second apart. More than this between two, and we were away: what came meanwhile is still to be read."""
 
@@ -32,13 +40,16 @@ class Silence:
         self._heard: int | None = None
         self._quiet_from = 0
         self._quiet = 0
-        self._longest = 0
-        self._seen: int | None = None  # judged time from the date's first data to its last
+        self._tried = 0
+        """How long it had been quiet when the session was last ended."""
+        self._gaps: int | None = None
+        """Of the date; None before its first data."""
+        self._mean = 0.0
         self.since: int | None = None
         """The date's last data, or where it had none the beginning of the wait, once that is out of the ordinary."""
 
     def __repr__(self) -> str:
-        return f"<Silence quiet={self.quiet_s:.0f}s longest={self._longest / SECOND_NS:.0f}s>"
+        return f"<Silence quiet={self.quiet_s:.0f}s mean={self._mean / SECOND_NS:.0f}s>"
 
     @property
     def quiet_s(self) -> float:
@@ -50,7 +61,7 @@ class Silence:
         self._looked = now
 
     def look(self, now: int, up: int, last_data: int | None) -> bool:
-        """True once for each silence and date: end the session, a new one may help. `up`: how many symbols are."""
+        """True: end the session, a new one may help. `up`: how many symbols are."""
         self._turn(now)
         start, self._looked = max(self._looked, day_start(self._day)), now
         span = self._judged(start, now) if up and now - start < _AWAY_NS else 0
@@ -59,28 +70,28 @@ class Silence:
             self._hear(last_data, span)
         elif span:
             self._wait(start, span)
-        if not span or self.since is not None or self._quiet <= self._limit(up):
+        if not span or self._quiet <= self._limit(up) or (self._tried and self._quiet < self._tried + AGAIN_NS):
             return False
-        self.since = self._quiet_from
+        self.since, self._tried = self._quiet_from, self._quiet
         return True
 
     def _hear(self, t: int, span: int) -> None:
-        if self._seen is None:
-            self._seen = 0  # what was before the first data is no gap between two
+        if self._gaps is None:
+            self._gaps = 0  # what was before the first data is no gap between two
         else:
-            self._longest = max(self._longest, self._quiet + span)
-            self._seen += self._quiet + span
-        self._quiet, self._quiet_from, self.since = 0, t, None
+            self._gaps += 1
+            self._mean += (self._quiet + span - self._mean) / min(self._gaps, _WEIGHT)
+        self._quiet, self._tried, self._quiet_from, self.since = 0, 0, t, None
 
     def _wait(self, start: int, span: int) -> None:
-        if self._quiet == 0 and self._seen is None:
+        if self._quiet == 0 and self._gaps is None:
             self._quiet_from = start
         self._quiet += span
 
     def _limit(self, up: int) -> int:
-        if self._seen is not None and self._seen >= LEARNT_NS:
-            return max(LEAST_NS, FACTOR * self._longest)
-        return max(UNLEARNT_LEAST_NS, UNLEARNT_NS // max(1, up))
+        unlearnt = UNLEARNT_MANY_NS if up >= _MANY else UNLEARNT_NS
+        least = LEAST_NS if (self._gaps or 0) >= LEARNT_GAPS else unlearnt
+        return max(least, int(FACTOR * self._mean))
 
     def _judged(self, start: int, end: int) -> int:
         """How much of a span of today counts."""
@@ -94,7 +105,7 @@ class Silence:
         """A new date starts anew, also for a silence that goes on: it is a reason to try a new session once a date."""
         day = day_number(now)
         if day != self._day:
-            self._day, self._quiet, self._longest, self._seen, self.since = day, 0, 0, None, None
+            self._day, self._quiet, self._tried, self._gaps, self._mean, self.since = day, 0, 0, None, 0.0, None
 
 
 def _overlap(start: int, end: int, other_start: int, other_end: int) -> int:

@@ -208,8 +208,8 @@ async def test_silence_with_pingpong_alive_is_noticed_and_a_new_connection_tried
     monkeypatch: pytest.MonkeyPatch, faults: str
 ) -> None:
     monkeypatch.setattr(silence, "LEAST_NS", 2 * SECOND_NS)
-    monkeypatch.setattr(silence, "LEARNT_NS", 2 * SECOND_NS)
-    monkeypatch.setattr(silence, "UNLEARNT_LEAST_NS", 3 * SECOND_NS)
+    monkeypatch.setattr(silence, "FACTOR", 2)
+    monkeypatch.setattr(silence, "LEARNT_GAPS", 2)
     monkeypatch.setattr(silence, "UNLEARNT_NS", 3 * SECOND_NS)
     pulse = '[[fault]]\ndo = "pingpong"\nidle = "500ms"\npatience = "5s"\n'
     with overheard() as heard:
