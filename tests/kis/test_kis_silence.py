@@ -82,7 +82,7 @@ def test_the_mean_is_of_the_latest_gaps_a_busy_opening_says_nothing_of_noon() ->
     busy = Watch().look(OPEN_S, OPEN_S + 3600, EVER)
     busy.look(OPEN_S + 3600, noon, range(OPEN_S + 3600, noon, 30))
     (end,) = busy.look(noon, noon + 1200).ends
-    assert end == pytest.approx(noon - 30 + 20 * 30, abs=20)
+    assert end == pytest.approx(noon - 30 + 20 * 30, abs=35)
 
 
 def test_a_few_gaps_teach_nothing() -> None:
