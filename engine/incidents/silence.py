@@ -50,10 +50,12 @@ class Watch:
         return came and feed.silent_since is None
 
     def _silences(self, now: int, feeds: Sequence[Status]) -> list[tuple[Status, int]]:
+        """To be told. One of an earlier date is left over of a feed that has been down since: it is judged anew."""
         if not self._hours.is_open(now):
             return []
         silent = [(feed, feed.silent_since) for feed in feeds if feed.silent_since is not None]
-        return [(feed, since) for feed, since in silent if not self._is_told(feed.account, now)]
+        today = [(feed, since) for feed, since in silent if day_number(since) == day_number(now)]
+        return [(feed, since) for feed, since in today if not self._is_told(feed.account, now)]
 
     def _is_told(self, account: str, now: int) -> bool:
         return account in self._silent and self._told[account] == day_number(now)

@@ -54,6 +54,13 @@ def test_a_silence_that_the_close_cut_short_is_over_when_the_next_session_brings
     assert kinds(desk.run(60, replace(UP, last_records=(("005930", desk.now),)))) == ["feed-speaks"]
 
 
+def test_a_silence_left_over_of_a_feed_that_is_down_is_an_outage() -> None:
+    """Lost in the night after a silence: what is silent has not been judged since."""
+    desk = Desk(at("09:00", MONDAY))
+    down = replace(feed(down=at("21:00"), ending=Ending.LOST), silent_since=at("15:10"))
+    assert kinds(desk.run(600, down)) == ["feed-lost"]
+
+
 @pytest.mark.parametrize("time", [at("15:31"), at("08:59", MONDAY), at("12:00", FRIDAY + 1)])
 def test_a_silence_outside_the_session_is_none(time: int) -> None:
     assert Desk(time).run(30, replace(SILENT, silent_since=time - 300 * SECOND_NS)) == []
