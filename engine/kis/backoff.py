@@ -65,7 +65,10 @@ class State:
     too_often: int = 0
     not_before: int = 0
     denied: bool = False
-    """The approval endpoint's last word on these credentials was no."""
+    """The approval endpoint's last word on these credentials was no.
+
+    That may have been in an earlier run, long ago: once `not_before` is over it says nothing until it is asked again.
+    """
     rounds: tuple[int, ...] = ()
     """When rounds of repeated requests were begun (engine.kis.budget), oldest first; the last hour's only."""
 

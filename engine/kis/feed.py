@@ -95,6 +95,8 @@ class Feed:
         self._attempted_at = self._down_since
         self.backoff = self._kept = backoff.recalled(past or backoff.State(), self._down_since)
         self._approved = approved
+        self._is_refused = False  # by the approval endpoint, in this run
+        self._noting: int | None = None
         self._is_kept = True
         self._repeats = 0
         self._is_spent = False
@@ -151,7 +153,7 @@ class Feed:
         except* (ApprovalError, LostError, DismissedError, SilentError) as group:
             ends = sorted(map(_end, _leaves(group)), key=lambda end: end.ending is Ending.LOST)
         finally:
-            self._opening = self._session = self._connected_since = None
+            self._opening = self._session = self._connected_since = self._noting = None
         return ends[0] if ends else None
 
     async def _note_attempt(self) -> None:
@@ -160,10 +162,12 @@ class Feed:
         Where that fails, nobody will know of it after a crash: then it must be far from the one before, or from the
         start of this process if it is the first.
         """
-        before, now = self.backoff, self._clock.now()
+        before = self.backoff
+        now = self._noting = self._clock.now()
         self.backoff = backoff.attempted(before, now)
         if not await self._keep():
             until = self._attempted_at + backoff.share(self._kept, now, self._settings.backoff)
+            self._noting = max(now, until)
             await trio.sleep((until - self._clock.now()) / SECOND_NS if until > self._clock.now() else 0)
             self.backoff = backoff.attempted(before, self._clock.now())
             await self._keep()
@@ -212,7 +216,7 @@ class Feed:
     async def _key_given(self) -> None:
         """The first time, and the first after a refusal, that is worth remembering."""
         if not self._approved or self.backoff.denied:
-            self._approved, self.backoff = True, backoff.approved(self.backoff)
+            self._approved, self._is_refused, self.backoff = True, False, backoff.approved(self.backoff)
             await self._keep()
 
     async def _keep_proof(self) -> None:
@@ -269,6 +273,7 @@ class Feed:
 
     async def _lost(self, end: _End) -> None:
         self._last = end
+        self._is_refused = self._is_refused or end.ending is Ending.CREDENTIALS
         self.backoff = backoff.ended(
             self.backoff, end.ending, self._clock.now(), self._settings.backoff, self._uniform()
         )
@@ -282,7 +287,6 @@ class Feed:
 
     def status(self) -> Status:
         tally, session = self._tally, self._session
-        ready_at = self._ready_at() if self._phase is Phase.WAITING else None
         up_since = session.settled_since if session else None
         return Status(
             account=self._account.name,
@@ -299,7 +303,7 @@ class Feed:
             silent_since=self._silence.since,
             proven=session is not None and self._is_proven.is_set(),
             approved=self._approved,
-            refused=self.backoff.denied,
+            refused=self._is_refused or (self.backoff.denied and self.backoff.not_before > self._clock.now()),
             frames=tally.frames,
             records=tally.records,
             malformed=tuple(tally.malformed.items()),
@@ -313,15 +317,21 @@ class Feed:
             last_records=tuple(tally.last_records.items()),
             failures=self.backoff.failures,
             attempts_last_hour=backoff.attempts_last_hour(self.backoff, self._clock.now()),
-            next_attempt=ready_at,
+            next_attempt=self._next_attempt(),
             last_ending=self._last.ending if self._last else None,
             last_error=self._last.reason if self._last else "",
         )
 
+    def _next_attempt(self) -> int | None:
+        """The one that is being noted counts among the made ones already; it may have to wait all the same."""
+        if self._phase is not Phase.WAITING:
+            return None
+        return self._ready_at() if self._noting is None else self._noting
+
     def _phase_now(self) -> Phase:
         if self._session is None or self._phase is not Phase.SUBSCRIBING:
             return self._phase
-        if self._stop.is_set():
+        if self._stop.is_set() or self._session.is_leaving:
             return Phase.ENDING
         return Phase.SUBSCRIBING if self._session.settled_since is None else Phase.UP
 

@@ -73,7 +73,7 @@ class Registrations:
         self._ambiguous = False
         self._full = False
         self._leaving = False
-        self._renewals: dict[str, None] = {}  # ordered sets, here and below
+        self._renewals: dict[str, None] = {}  # ordered sets, here and below; only of what is up
         self._goodbyes: dict[str, None] = {}  # unanswered unsubscriptions
         self._hold = 0
         self._failed = 0
@@ -91,7 +91,7 @@ class Registrations:
     def let_go(self, symbol: str, now: int) -> None:
         """An unsubscription is being sent."""
         self._goodbyes[symbol] = None
-        if symbol in self._renewals:
+        if self.is_renewal(symbol):
             del self._renewals[symbol]
             entry = self._entries[symbol]
             entry.standing, entry.due = Standing.RENEWING, now + ACK_TIMEOUT_NS
@@ -99,6 +99,7 @@ class Registrations:
     def leave(self) -> None:
         """From now on an unsubscription is what we asked for."""
         self._leaving = True
+        self._renewals.clear()
 
     def __repr__(self) -> str:
         return f"<Registrations up={len(self.up)} of={len(self._entries)} overlap={self._overlap}>"
@@ -185,7 +186,7 @@ class Registrations:
             del self._goodbyes[symbol]
             self._goodbye(entry, now)
         else:
-            self._apply(entry, ack.kind, now)
+            self._apply(symbol, entry, ack.kind, now)
         return Change(symbol, entry.standing if entry.standing is not before else None)
 
     def _goodbye(self, entry: _Entry, now: int) -> None:
@@ -199,14 +200,16 @@ class Registrations:
     def _renewed(entry: _Entry, now: int) -> None:
         entry.standing, entry.due, entry.asks, entry.failures = Standing.WAITING, now, 0, 0
 
-    def _apply(self, entry: _Entry, kind: AckKind, now: int) -> None:
+    def _apply(self, symbol: str, entry: _Entry, kind: AckKind, now: int) -> None:
         if kind is AckKind.SUBSCRIBED and entry.standing not in (Standing.ENDED, Standing.RENEWING):
             self._is_up(entry)
         elif kind is AckKind.UNSUBSCRIBED:
             if self._leaving:
                 entry.standing = Standing.ENDED
             elif entry.standing is Standing.UP:
-                self._later(entry, now)  # the broker did that by itself: without asking again it would stay silent
+                # The broker did that by itself: without asking again it would stay silent.
+                self._renewals.pop(symbol, None)
+                self._later(entry, now)
         elif not self._open(entry):
             return  # a second opinion on what is decided
         elif kind is AckKind.REJECTED_SYMBOL:

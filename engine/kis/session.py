@@ -128,6 +128,8 @@ class Session:
         self._up: dict[str, None] = {}  # an ordered set: what `Up` was said of
         self._started = clock.now()
         self._changed = trio.Event()
+        self._asking = trio.CancelScope()
+        self._silent_s: float | None = None
         self._requests: dict[str, str] = {}
         self._last_request = ""
         self._said: set[tuple[str, ...]] = set()
@@ -144,20 +146,21 @@ class Session:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read)
                 nursery.start_soon(self._watch)
-                with trio.CancelScope() as asking:
-                    nursery.start_soon(self._cancel_on, stop, asking)
+                nursery.start_soon(self._stop_asking_on, stop)
+                with self._asking:
                     await self._ask()
                 await self._say_farewell()
+                if self._silent_s is not None:
+                    raise SilentError(f"no data for {self._silent_s:.0f} s of the session")
                 nursery.cancel_scope.cancel()
         finally:
             # Before the close handshake: symbols are blind from now, not from two seconds later.
             if self._up:
                 self._put(Down(self._clock.now(), tuple(self._up)))
 
-    @staticmethod
-    async def _cancel_on(event: trio.Event, scope: trio.CancelScope) -> None:
-        await event.wait()
-        scope.cancel()
+    async def _stop_asking_on(self, stop: trio.Event) -> None:
+        await stop.wait()
+        self._asking.cancel()
 
     # -- asking
 
@@ -166,6 +169,7 @@ class Session:
             now = self._clock.now()
             symbol = self.registrations.due(now)
             if symbol is None:
+                self._announce()
                 await self._wait(self.registrations.next_due(), now)
             elif self.registrations.is_renewal(symbol) and not self._is_ghost(symbol, now):
                 self.registrations.spare(symbol)
@@ -190,12 +194,16 @@ class Session:
             self.registrations.asked(symbol, now)
             await self._send(symbol, self._protocol.subscribe(symbol))
 
+    @property
+    def is_leaving(self) -> bool:
+        """Unsubscribing, or about to."""
+        return self._asking.cancel_called
+
     def _is_ghost(self, symbol: str, now: int) -> bool:
         return symbol in self._ghosts.today(now, self._tally.last_records)
 
     async def _wait(self, until: int | None, now: int) -> None:
         """For an answer, or `until`."""
-        self._announce()
         # Not less than a millisecond: nanoseconds are finer than the clock's floats, and a wait may end just short.
         timeout_s = float("inf") if until is None else max(0.001, (until - now) / SECOND_NS)
         with trio.move_on_after(timeout_s):
@@ -285,7 +293,7 @@ class Session:
 
     def _is_up(self, symbol: str, t: int) -> None:
         self._up[symbol] = None
-        self._ghosts.came_up(symbol, t)
+        self._ghosts.came_up(symbol)
         self._tally.rejected.pop(symbol, None)
         self._put(Up(t, (symbol,)))
         self._changed.set()
@@ -389,4 +397,6 @@ class Session:
             self.registrations.renew(symbol)
             self._changed.set()
         if self._silence.look(now, len(self._up), self._tally.last_data):
-            raise SilentError(f"no data for {self._silence.quiet_s:.0f} s of the session")
+            # Not by raising: the peer is alive and wants a farewell, or it may hold the slot for minutes.
+            self._silent_s = self._silence.quiet_s
+            self._asking.cancel()

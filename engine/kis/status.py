@@ -34,7 +34,7 @@ class Status:
     unanswered: tuple[str, ...]
     """Asked for several times without an answer, or failed at the broker; they are asked for again, rarely."""
     ghosts: tuple[str, ...]
-    """Acknowledged, but without a record half an hour into today's session; they were subscribed anew."""
+    """Acknowledged, but without a record for half an hour of today's session; they were subscribed anew."""
     up_since: int | None
     """Since when every symbol has had its answer; None while the feed is down or subscribing."""
     down_since: int | None
@@ -46,7 +46,11 @@ class Status:
     approved: bool
     """These credentials were given a key before, now or in an earlier run: they were right once."""
     refused: bool
-    """The approval endpoint's last word on these credentials was no."""
+    """The approval endpoint's last word on these credentials was no, and it is not out of date.
+
+    It was said in this run; or in an earlier one, and the pause that follows from it is not over. After that the feed
+    asks again and is refused anew or not: a refusal on disk does not end every later start.
+    """
     frames: int
     records: int
     malformed: tuple[tuple[str, int], ...]

@@ -1,6 +1,6 @@
 """Rounds of repeated requests: three an hour, whatever restarts."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kis import budget
@@ -25,6 +25,12 @@ def test_three_rounds_an_hour() -> None:
     assert budget.begun(rounds, NOW + HOUR_NS) == (NOW + 1, NOW + 2, NOW + HOUR_NS)  # and no more is kept
 
 
+def test_more_rounds_than_there_should_be_hold_until_all_but_two_are_over() -> None:
+    rounds = tuple(NOW + second for second in range(5))
+    assert budget.ready_at(rounds, NOW + 10) == NOW + 2 + HOUR_NS
+
+
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3600), min_size=1, max_size=60))
 def test_no_hour_sees_more(waits_s: list[int]) -> None:
     now, rounds, begun = NOW, tuple[int, ...](), list[int]()

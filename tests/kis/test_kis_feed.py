@@ -18,7 +18,10 @@ from engine.kis import websocket
 from engine.kis.approval import ApprovalError, AskedTooOftenError, CredentialsRefusedError, UnreachableError
 from engine.kis.backoff import Ending, State
 from engine.kis.feed import Connect, Feed
+from engine.kis.protocol import Ack, AckKind
+from engine.kis.session import DismissedError
 from engine.kis.status import Phase
+from engine.kis.websocket import LostError
 from engine.stream import Down, Event, Frame, Up
 
 # -- the usual day
@@ -329,6 +332,18 @@ async def test_no_key_no_connection(
     assert not made.events
 
 
+async def test_of_several_endings_at_once_the_one_that_says_more_counts(autojump_clock: MockClock) -> None:
+    @asynccontextmanager
+    async def connect(_url: str) -> AsyncIterator[websocket.WebSocket]:
+        in_use = DismissedError(Ending.IN_USE, Ack(AckKind.IN_USE, "OPSP8996", None, None, ""))
+        raise ExceptionGroup("both", [LostError("closed 1006"), in_use])
+        yield
+
+    async with desk(Broker(), connect=connect) as made:
+        await made.until(lambda: made.status.last_ending)
+        assert (made.status.last_ending, made.status.last_error) == (Ending.IN_USE, "OPSP8996")
+
+
 async def test_no_frame_of_any_kind_for_a_minute_is_death(autojump_clock: MockClock) -> None:
     broker = Broker(polite=False)
     async with desk(broker) as made:
@@ -473,6 +488,34 @@ async def test_a_peer_that_answers_nothing_any_more_does_not_hold_the_end(autoju
         assert trio.current_time() - began <= 8
     assert len(broker.asked("2")) == 41
     assert broker.closes == [1000]
+
+
+async def test_a_peer_that_leaves_during_our_farewell_is_no_loss(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker(after=chatter)
+    async with trio.open_nursery() as nursery, desk(broker, [A, B]) as made:
+        await made.up()
+
+        def answers(_request: dict[str, Any]) -> Iterable[str]:
+            nursery.start_soon(broker.peers[-1].stream.aclose)
+            return []
+
+        broker.answers = answers
+    assert (made.status.failures, made.status.last_ending) == (0, None)
+    assert not lines(caplog, "feed lost")
+
+
+async def test_stopped_while_it_subscribes_it_does_not_say_that_it_subscribed(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    broker = Broker()
+    symbols = [f"{n:06d}" for n in range(41)]
+    async with desk(broker, symbols) as made:
+        await made.until(lambda: len(made.status.subscribed) == 10)
+    assert len(broker.asked("2")) in (10, 11)
+    assert lines(caplog, "feed") == ["feed connected account=main", "feed stopped account=main"]
 
 
 class Clogged(trio.abc.SendStream):

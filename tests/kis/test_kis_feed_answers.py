@@ -177,6 +177,35 @@ async def test_over_the_limit_with_or_without_a_header(named: bool, autojump_clo
     assert len(broker.asked()) <= 4 if named else len(broker.asked()) < 12
 
 
+async def test_several_answers_over_the_limit_are_told_once(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    held: list[str] = []
+
+    def answers(request: dict[str, Any]) -> Iterable[str]:
+        if request["header"]["tr_type"] == "2" or len(broker.asked()) == 1:
+            return good_answer(request)
+        held.append(answer("OPSP0008", symbol_of(request)))
+        return held if len(held) == 3 else []
+
+    broker = Broker(answers=answers, after=chatter)
+    async with desk(broker, ALL) as made:
+        await made.up()
+        assert made.status.left_out == tuple(ALL[1:])
+    assert len(lines(caplog, "feed answer account=main")) == 1
+
+
+async def test_unsubscribed_by_the_broker_where_it_is_full_a_symbol_is_lost_and_left_out(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk(Broker(answers=failing({B: "OPSP0008"}), after=chatter), [A, B]) as made:
+        await made.up()
+        await made.broker.say(answer("OPSP0001", A))
+        await made.until(lambda: made.status.left_out == (A, B))
+        assert made.marks == [(Up, (A,)), (Down, (A,))]
+    assert len(lines(caplog, f"feed unsubscribed by the broker account=main symbol={A}")) == 1
+
+
 @pytest.mark.parametrize(
     "code",
     [f"OPSP{n}" for n in (8994, 8995, 8997, 8998, 9991, 9992, 9997, 9998, 9999)],

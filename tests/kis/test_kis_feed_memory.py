@@ -3,10 +3,11 @@
 import pytest
 import trio
 from kis_broker import Broker, Peer, answer, data, good_answer
-from kis_desk import A, B, Desk, chatter, desk, failing, lines, waits
+from kis_desk import SETTINGS, A, B, Desk, chatter, desk, failing, lines, waits
 from pydantic import SecretStr
 from trio.testing import MockClock
 
+from engine.config.model import Backoff
 from engine.kis.approval import ApprovalError, AskedTooOftenError, CredentialsRefusedError
 from engine.kis.backoff import HOUR_NS, Ending, Memory, State
 from engine.kis.status import Phase
@@ -96,6 +97,34 @@ async def test_a_refusal_outlives_a_restart(autojump_clock: MockClock) -> None:
         assert (again.status.refused, again.status.approved) == (False, True)
 
 
+async def test_a_refusal_of_last_week_says_nothing_until_it_is_asked_again(autojump_clock: MockClock) -> None:
+    """The daemon ended at each start, for ever, without asking once: nothing took the refusal back."""
+    past = Memory(State(refused=1, not_before=NOW - SECOND_NS, denied=True))
+    answers = [trio.Event(), trio.Event()]
+
+    async def approve() -> SecretStr:
+        await answers.pop(0).wait()
+        raise REFUSED
+
+    asked, _ = answers[:]
+    async with desk(Broker(), memory=past, approve=approve, start=NOW) as made:
+        await made.until(lambda: made.approvals)
+        assert not made.status.refused
+        asked.set()
+        await made.until(lambda: made.status.refused)
+        assert made.status.next_attempt is not None
+        assert made.status.next_attempt - NOW > 299 * SECOND_NS  # it does count
+        await made.until(lambda: len(made.approvals) == 2, 400)
+        assert made.status.refused  # of this run: also while it is asked again
+
+
+async def test_the_first_key_after_a_refusal_is_remembered(autojump_clock: MockClock) -> None:
+    past = Memory(State(refused=1, not_before=NOW - SECOND_NS, denied=True), approved=True)
+    async with desk(Broker(), memory=past, start=NOW) as made:
+        await made.up()
+        assert not made.memories[-1].state.denied
+
+
 async def test_attempts_of_a_clock_that_was_ahead_hold_for_an_hour(autojump_clock: MockClock) -> None:
     year = 365 * 24 * HOUR_NS
     past = Memory(State(attempts=(NOW + year,) * 20, not_before=NOW + year))
@@ -127,6 +156,42 @@ async def test_what_cannot_be_kept_waits_for_its_share_of_the_hour(
         assert len(made.approvals) == 1
         await made.up()
     assert lines(caplog, "feed memory account=main kept=no") == ["feed memory account=main kept=no"]
+
+
+async def test_while_it_waits_for_its_share_the_next_attempt_is_shown(autojump_clock: MockClock) -> None:
+    """It was shown as due, for up to an hour."""
+    async with desk(Broker(after=chatter), remember=full, start=NOW) as made:
+        await made.until(lambda: made.feed.status().attempts_last_hour != 0)
+        await trio.sleep(10)
+        assert made.status.phase is Phase.WAITING
+        assert made.status.next_attempt == NOW + HOUR_NS // 20
+        await made.until(lambda: made.approvals, 200)
+        assert made.status.next_attempt is None
+
+
+async def test_while_an_attempt_is_written_down_the_next_one_is_now(autojump_clock: MockClock) -> None:
+    """It was counted already, and the one after it shown: with one an hour, an hour later."""
+    settings = SETTINGS.model_copy(update={"backoff": Backoff(max_per_hour=1)})
+    async with desk(Broker(), remember=hang, start=NOW, settings=settings) as made:
+        await trio.sleep(1)
+        assert made.status.next_attempt == NOW
+
+
+async def test_on_a_full_disk_each_attempt_keeps_away_from_the_one_before(autojump_clock: MockClock) -> None:
+    async with desk(Broker(after=leave), remember=full) as made:
+        await made.until(lambda: len(made.approvals) == 4, 1000)
+    assert waits(made) == pytest.approx([180] * 3, abs=1)
+
+
+async def test_an_attempt_that_waited_for_its_share_is_kept_as_of_when_it_is_made(autojump_clock: MockClock) -> None:
+    async def remember(_memory: Memory) -> bool:
+        return len(made.memories) > 1
+
+    async with desk(Broker(after=chatter), remember=remember, start=NOW) as made:
+        await made.until(lambda: made.approvals, 200)
+        (kept,) = made.memories[1].state.attempts
+        assert (kept - NOW) / SECOND_NS == pytest.approx(180, abs=0.1)
+        assert made.feed.backoff.attempts == (kept,)
 
 
 async def test_the_attempts_that_were_kept_count_into_the_share(autojump_clock: MockClock) -> None:
@@ -213,6 +278,34 @@ async def test_when_the_rounds_are_spent_nothing_is_asked_again_until_the_hour_f
         await trio.sleep(3600)
         assert broker.asked().count(A) > 5
     assert len(lines(caplog, "feed requests spent account=main")) == 1
+
+
+async def test_a_round_is_as_many_requests_as_there_are_registrations(autojump_clock: MockClock) -> None:
+    requests: list[int] = []
+
+    async def remember(memory: Memory) -> bool:
+        if len(memory.state.rounds) > len(requests):
+            requests.append(len(broker.requests))
+        return True
+
+    broker = Broker(answers=failing({A: "OPSP0007", B: "OPSP0007"}), after=chatter)
+    settings = SETTINGS.model_copy(update={"max_registrations": 3})
+    async with desk(broker, [A, B], remember=remember, settings=settings):
+        await trio.sleep(600)
+    assert requests == [2, 5, 8]
+
+
+async def test_what_is_answered_while_the_round_is_written_down_is_not_asked_again(autojump_clock: MockClock) -> None:
+    async def remember(memory: Memory) -> bool:
+        if memory.state.rounds:
+            await broker.say(answer("OPSP0000", A))
+            await trio.sleep(1)
+        return True
+
+    broker = Broker(answers=lambda request: [] if A in str(request) else good_answer(request), after=chatter)
+    async with desk(broker, [A, B], remember=remember) as made:
+        await made.up()
+        assert broker.asked() == [A, B]
 
 
 # -- status

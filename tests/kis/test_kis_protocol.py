@@ -440,7 +440,7 @@ MESSAGES = st.fixed_dictionaries(
 
 
 @given(st.text() | st.text(alphabet='01|^{}"-_ 5903H0STPGM:,\n\ufffd'))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_any_text(text: str) -> None:
     event_or_error(text)
     event_or_error(f"0|{TR}|001|{text}")
@@ -448,13 +448,13 @@ def test_any_text(text: str) -> None:
 
 
 @given(JSON_VALUES | MESSAGES)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_any_json(value: object) -> None:
     event_or_error(json.dumps(value))
 
 
 @given(st.sampled_from(CASES), st.data())
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_mutated_frames(text: str, draw: st.DataObject) -> None:
     for _ in range(draw.draw(st.integers(1, 4))):
         at = draw.draw(st.integers(0, len(text)))

@@ -306,3 +306,85 @@ def test_full_of_unanswered_questions_it_waits_for_an_answer_and_does_not_look_e
     registrations = Registrations(SYMBOLS)
     asked(registrations)
     assert registrations.next_due() == ACK_TIMEOUT_NS
+
+
+def test_a_ghost_that_the_broker_lets_go_by_itself_is_not_unsubscribed_once_more() -> None:
+    registrations = opened(SYMBOLS[:2])
+    registrations.renew(SYMBOLS[0])
+    assert registrations.answered(ack(AckKind.UNSUBSCRIBED, SYMBOLS[0]), 0).standing is Standing.WAITING
+    assert not registrations.is_renewal(SYMBOLS[0])
+    assert asked(registrations, 30 * SECOND_NS) == [SYMBOLS[1], SYMBOLS[0]]
+    registrations.answered(ack(AckKind.SUBSCRIBED, SYMBOLS[0]), 30 * SECOND_NS)
+    assert not registrations.is_renewal(SYMBOLS[0])
+
+
+def test_at_the_end_nothing_is_renewed() -> None:
+    registrations = opened(SYMBOLS[:1])
+    registrations.renew(SYMBOLS[0])
+    registrations.leave()
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, SYMBOLS[0]), 0)
+    registrations.let_go(SYMBOLS[0], 0)
+    assert registrations.registered == ()
+
+
+def test_the_unsubscription_that_was_not_answered_is_not_waited_for_any_more() -> None:
+    """Two open requests, and a refusal without a header would be nobody's."""
+    registrations = renewed()
+    assert asked(registrations, ACK_TIMEOUT_NS) == SYMBOLS[:1]
+    assert registrations.answered(ack(AckKind.REJECTED_SYMBOL, None), ACK_TIMEOUT_NS).symbol == SYMBOLS[0]
+
+
+def test_what_was_never_asked_for_is_not_unsubscribed_at_the_end() -> None:
+    assert opened(SYMBOLS[:3]).registered == (SYMBOLS[0],)
+
+
+def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
+    registrations = opened(SYMBOLS[:1])
+    registrations.renew(SYMBOLS[0])
+    registrations.postpone(100)
+    registrations.postpone(50)
+    assert registrations.next_due() == 100
+
+
+def failed(count: int) -> Registrations:
+    """So many were asked for, and the server failed at once."""
+    registrations = Registrations(SYMBOLS)
+    for symbol in SYMBOLS[:count]:
+        registrations.asked(symbol, 0)
+        registrations.answered(ack(AckKind.SERVER_FAILURE, symbol), 0)
+    return registrations
+
+
+def test_where_nothing_is_answered_the_later_ones_are_asked_once_and_then_rarely() -> None:
+    registrations = Registrations(SYMBOLS)
+    for number, symbol in enumerate(SYMBOLS):
+        assert asked(registrations, number * ACK_TIMEOUT_NS) == [symbol]
+    assert registrations.due(len(SYMBOLS) * ACK_TIMEOUT_NS) == SYMBOLS[0]
+    assert registrations.unanswered == tuple(SYMBOLS[OVERLAP:])
+
+
+def test_first_requests_in_trouble_put_nothing_off() -> None:
+    registrations = failed(OVERLAP)
+    for symbol in SYMBOLS[OVERLAP:]:
+        registrations.asked(symbol, 0)
+        registrations.answered(ack(AckKind.SERVER_FAILURE, symbol), 0)
+    assert registrations.next_due() == 30 * SECOND_NS
+
+
+def test_when_one_is_answered_all_that_failed_are_asked_at_once() -> None:
+    registrations = failed(len(SYMBOLS))
+    assert registrations.due(SECOND_NS) is None
+    registrations.answered(ack(AckKind.SUBSCRIBED, SYMBOLS[5]), SECOND_NS)
+    assert len(asked(registrations, SECOND_NS)) == OVERLAP
+
+
+def test_the_next_trouble_begins_anew() -> None:
+    registrations = failed(len(SYMBOLS))
+    asks_of(registrations, 600, kind=AckKind.SERVER_FAILURE)
+    asks_of(registrations, 130, kind=AckKind.SUBSCRIBED, start=600)
+    assert registrations.up == tuple(SYMBOLS)
+    now = 1000 * SECOND_NS
+    for symbol in SYMBOLS:
+        registrations.answered(ack(AckKind.UNSUBSCRIBED, symbol), now)
+    first, second, *_ = asks_of(registrations, 1000, kind=AckKind.SERVER_FAILURE, start=1000)
+    assert second - first == 30
