@@ -271,7 +271,10 @@ class _Daemon:
             now = self._clock.now()
             never_right = bool(feeds) and all(feed.refused and not feed.approved for feed in feeds)
             if not never_right or any(feed.last_ending for feed in feeds):  # else an earlier run has told of it
-                self._store.commit(self._monitor.look(now, feeds, self._engine.counters), now)
+                seen = self._monitor.look(
+                    now, feeds, self._engine.counters, ahead_ns=self._clock.ahead, lag_ns=self._evaluator.lag_ns
+                )
+                self._store.commit(seen, now)
             if never_right:
                 next_ask = min((feed.next_attempt for feed in feeds if feed.next_attempt), default=now)
                 logger.error(
