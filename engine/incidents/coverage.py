@@ -22,6 +22,10 @@ class Kind(StrEnum):
     GHOST = "ghost"
 
 
+_DAILY = (Kind.GHOST, Kind.UNANSWERED)
+"""These come and go; what is so again on another date is told again."""
+
+
 class Missing(NamedTuple):
     kind: Kind
     symbol: str
@@ -42,7 +46,7 @@ class Coverage:
         """What is missing and has not been told; from now on it counts as told."""
         if self._day != (day := day_number(now)):
             self._day = day
-            self._told = {told for told in self._told if told[0] is not Kind.GHOST}
+            self._told = {told for told in self._told if told[0] not in _DAILY}
         settled = [feed for feed in feeds if feed.up_since is not None and now - feed.up_since >= _SETTLED_NS]
         found = [*self._without_room(now, settled), *self._known(settled), *self._unanswered_for_long(now, settled)]
         new = {(missing.kind, missing.symbol): missing for missing in found}

@@ -7,7 +7,7 @@ from incident_stage import FRIDAY, Desk, at, feed, kinds
 
 from engine.kis.backoff import Ending
 from engine.kis.status import Status
-from engine.kst import SECOND_NS
+from engine.kst import DAY_NS, SECOND_NS
 from engine.rules.model import Severity
 
 NOON = at("12:00")
@@ -69,6 +69,15 @@ def test_one_without_an_answer_is_told_after_a_minute() -> None:
     (notice,) = desk.run(600, up(unanswered=("005930",)))
     assert notice.at == NOON + 70 * SECOND_NS
     assert "Not confirmed by the broker for over a minute, 1: 삼성전자(005930)" in notice.message
+
+
+def test_one_without_an_answer_again_on_another_date_is_told_again() -> None:
+    """It was told once in the life of the daemon: a month later the same symbol stayed quietly unseen."""
+    desk = Desk(NOON + 10 * SECOND_NS)
+    assert kinds(desk.run(600, up(unanswered=("005930",)))) == ["symbols-missing"]
+    assert desk.run(600, up()) == []
+    desk.now += DAY_NS
+    assert kinds(desk.run(600, up(unanswered=("005930",)))) == ["symbols-missing"]
 
 
 def test_an_answer_in_time_ends_the_wait() -> None:
