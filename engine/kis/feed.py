@@ -210,8 +210,13 @@ class Feed:
                     nursery.cancel_scope.cancel()
             finally:
                 if self._session.settled_since is not None:
-                    self._down_since = self._clock.now()
+                    self._down_since = self._last_heard(self._clock.now())
                 self._phase, self._session = Phase.ENDING, None
+
+    def _last_heard(self, now: int) -> int:
+        """A dead line was dead before it was found out."""
+        last, idle_ns = self._tally.last_frame, int(self._settings.idle_timeout.total_seconds() * SECOND_NS)
+        return now if last is None or now - last < idle_ns else last
 
     async def _key_given(self) -> None:
         """The first time, and the first after a refusal, that is worth remembering."""

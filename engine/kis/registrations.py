@@ -123,8 +123,9 @@ class Registrations:
 
     @property
     def settled(self) -> bool:
-        """Nothing is being asked for the first few times any more."""
-        return all(not self._open(entry) or entry.failures > 0 for entry in self._entries.values())
+        """Nothing waits for its first answer any more; or, while nothing at all is up, for its first few."""
+        asks = 2 if self.up else QUICK_ASKS + 1
+        return all(not self._open(entry) or entry.failures or entry.asks >= asks for entry in self._entries.values())
 
     def due(self, now: int) -> str | None:
         """The symbol to ask for now, or to let go if it is one to be renewed."""

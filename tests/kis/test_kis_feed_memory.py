@@ -118,6 +118,18 @@ async def test_a_refusal_of_last_week_says_nothing_until_it_is_asked_again(autoj
         assert made.status.refused  # of this run: also while it is asked again
 
 
+async def test_a_key_takes_the_refusal_back(autojump_clock: MockClock) -> None:
+    async def approve() -> SecretStr:
+        if len(made.approvals) == 1:
+            raise REFUSED
+        return SecretStr("TEST-APPROVAL-KEY")
+
+    async with desk(Broker(after=chatter), approve=approve) as made:
+        await made.until(lambda: made.status.refused)
+        await made.until(lambda: made.status.phase is Phase.UP, 100)
+        assert not made.status.refused
+
+
 async def test_the_first_key_after_a_refusal_is_remembered(autojump_clock: MockClock) -> None:
     past = Memory(State(refused=1, not_before=NOW - SECOND_NS, denied=True), approved=True)
     async with desk(Broker(), memory=past, start=NOW) as made:
@@ -333,6 +345,22 @@ async def test_up_and_down_since(autojump_clock: MockClock) -> None:
         broker.after = chatter
         await made.up()
         assert made.status.down_since is None
+
+
+async def test_a_dead_line_was_dead_before_it_was_found_out(autojump_clock: MockClock) -> None:
+    """The wait of a minute was not counted, so that an outage of 65 s was one of 5 s, and nobody was told."""
+
+    async def once(peer: Peer) -> None:
+        await trio.sleep(30)
+        await peer.say(data(A))
+
+    broker = Broker(after=once, polite=False)
+    async with desk(broker, start=NOW) as made:
+        await made.up()
+        await made.until(lambda: made.status.up_since is None, 200)
+        assert made.clock.now() - NOW > 89 * SECOND_NS
+        assert made.status.down_since is not None
+        assert made.status.down_since - NOW == pytest.approx(30 * SECOND_NS, rel=0.02)
 
 
 async def test_proven_is_this_connection(autojump_clock: MockClock) -> None:

@@ -33,6 +33,26 @@ def opened(symbols: list[str] = SYMBOLS) -> Registrations:
     return registrations
 
 
+def test_one_late_answer_keeps_nobody_from_being_up() -> None:
+    """All others traded, and after ten seconds the feed was told to be lost, because of one lost acknowledgement."""
+    registrations = opened(SYMBOLS[:3])
+    assert asked(registrations) == SYMBOLS[1:3]
+    registrations.answered(ack(AckKind.SUBSCRIBED, SYMBOLS[1]), 0)
+    assert not registrations.settled
+    assert asked(registrations, ACK_TIMEOUT_NS) == SYMBOLS[2:3]
+    assert registrations.settled
+    assert registrations.unanswered == ()  # not yet: it is asked for a third time
+
+
+def test_where_nothing_is_up_a_late_answer_is_waited_for() -> None:
+    registrations = Registrations(SYMBOLS[:1])
+    for n in range(QUICK_ASKS):
+        assert asked(registrations, n * ACK_TIMEOUT_NS) == SYMBOLS[:1]
+        assert not registrations.settled
+    registrations.due(QUICK_ASKS * ACK_TIMEOUT_NS)
+    assert registrations.settled
+
+
 def test_one_request_until_the_first_answer_then_several() -> None:
     registrations = Registrations(SYMBOLS)
     assert asked(registrations) == SYMBOLS[:1]
