@@ -46,8 +46,7 @@ class Watch:
 
     def _has_ended(self, feed: Status) -> bool:
         silent = self._silent.get(feed.account)
-        came = silent is not None and any(t > silent.since for _, t in feed.last_records)
-        return came and feed.silent_since is None
+        return silent is not None and any(t > silent.since for _, t in feed.last_records)
 
     def _silences(self, now: int, feeds: Sequence[Status]) -> list[tuple[Status, int]]:
         """To be told. One of an earlier date is left over of a feed that has been down since: it is judged anew."""

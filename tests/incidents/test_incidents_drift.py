@@ -58,6 +58,13 @@ def test_each_reason_is_told_once_a_date_with_how_many() -> None:
     assert "Today so far: frames 4 (stride)." in again.message
 
 
+def test_a_reason_is_collected_for_ten_seconds_also_over_midnight() -> None:
+    desk = Desk(at("23:59:55"))
+    desk.run(5, broken(1, good=1))
+    (notice,) = desk.run(60, broken(3, good=2))
+    assert notice.at == at("00:00:10", FRIDAY + 1)
+
+
 def test_a_feed_of_which_nothing_can_be_read_is_blind() -> None:
     desk = Desk(NOON)
     desk.run(30, broken(0, good=100))
@@ -101,6 +108,7 @@ def test_a_feed_that_can_be_read_again_is_told_so() -> None:
     assert kinds(desk.notices) == ["feed-malformed", "feed-unreadable"]
     (notice,) = desk.run(600, broken(70, good=101))
     assert (notice.kind, notice.severity, notice.at) == ("feed-readable", Severity.INFO, NOON + 70 * SECOND_NS)
+    assert notice.title == "✅ pgmwatch · Data can be read again: main"
     assert "none could for 1 min 10 s, since 12:00:00" in notice.message
 
 

@@ -232,6 +232,14 @@ def test_our_own_slot_that_the_broker_still_keeps_wakes_nobody() -> None:
     assert desk.notices == []
 
 
+def test_while_it_tries_again_nobody_is_woken() -> None:
+    night = at("03:00")
+    desk = Desk(night)
+    desk.run(180, feed(down=night, ending=Ending.IN_USE))
+    assert desk.run(30, feed(down=night, ending=Ending.IN_USE, phase=Phase.CONNECTING)) == []
+    assert kinds(desk.run(1, feed(down=night, ending=Ending.IN_USE))) == ["feed-lost"]
+
+
 def test_in_the_session_a_key_in_use_is_told_as_any_outage() -> None:
     (lost,) = Desk(NOON).run(600, feed(down=NOON, ending=Ending.IN_USE))
     assert lost.at == NOON + 10 * SECOND_NS

@@ -329,7 +329,15 @@ SAFE = "＠everyone <＠U1> [31m"
 def foreign() -> list[Notice]:
     """Notices with words of others wherever there can be some."""
     rules = [rule(f"{number} {PINGS}", PINGS) for number in range(2)]
-    monitor = Monitor(rules, HOURS, EN, notify=("ops",), name=lambda _: PINGS, not_covered=(f"1{PINGS}",), started=NOON)
+    monitor = Monitor(
+        rules,
+        HOURS,
+        EN,
+        notify=("ops",),
+        name=lambda code: PINGS if code == PINGS else "",
+        not_covered=(f"1{PINGS}",),
+        started=NOON,
+    )
     down = feed(f"down {PINGS}", symbols=(PINGS,), down=NOON, ending=Ending.LOST, error=PINGS)
     up = replace(
         feed(f"up {PINGS}", symbols=(PINGS,), up=NOON),
@@ -363,6 +371,7 @@ def test_what_others_wrote_rings_nobody() -> None:
         lost.message
     )
     (missing, *_) = (notice for notice in notices if notice.kind == "symbols-missing")
+    assert f"No registration left for 1: 1{SAFE}\n" in missing.message
     assert f"Rejected by the broker, 1: {SAFE}({SAFE}) {SAFE}" in missing.message
 
 
