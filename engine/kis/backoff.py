@@ -188,7 +188,7 @@ def _stretch(state: State, now: int, limit: int) -> int:
     if len(recent) < half:
         return 0
     until_free = min(recent[0], now) + HOUR_NS - now
-    return max(HOUR_NS // (limit + 1 - half) + 1, until_free // max(1, limit + 1 - len(recent)))
+    return max(HOUR_NS // (limit + 1 - half), until_free // max(1, limit + 1 - len(recent)))
 
 
 def _recent(times: tuple[int, ...], now: int) -> tuple[int, ...]:

@@ -18,8 +18,8 @@ PATIENCE_NS = 30 * 60 * SECOND_NS
 """Of the session, subscribed. Liquid stocks have program trades within seconds."""
 FRESH_NS = 5 * 60 * SECOND_NS
 """Of it since the latest acknowledgement: a connection made anew has subscribed it anew."""
-LIMIT_NS = 2 * PATIENCE_NS
-"""After so much in all that is not asked for: a line lost every four minutes must not put it off for the day."""
+ENOUGH = 2
+"""Times the patience in all, and that is not asked for: a line lost every four minutes must not put it off for ever."""
 _AWAY_NS = 5 * SECOND_NS
 """Looks are a second apart. More than this between two, and we were away: what came meanwhile is still to be read."""
 
@@ -66,7 +66,7 @@ class Ghosts:
     def _waited(self, symbol: str) -> bool:
         watched = self._watched.get(symbol, 0)
         fresh = watched - self._at_up.get(symbol, 0)
-        return watched >= LIMIT_NS or (watched >= PATIENCE_NS and fresh >= FRESH_NS)
+        return watched >= ENOUGH * PATIENCE_NS or (watched >= PATIENCE_NS and fresh >= FRESH_NS)
 
     def _is_silent(self, symbol: str, last_records: Mapping[str, int]) -> bool:
         return last_records.get(symbol, 0) < day_start(self._day)

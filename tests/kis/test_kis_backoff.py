@@ -160,7 +160,7 @@ def test_a_clock_that_was_ahead_blocks_for_an_hour_at_most() -> None:
 
 @pytest.mark.parametrize("limit", range(1, 61))
 def test_also_attempts_that_fail_within_no_time_never_meet_the_hard_limit(limit: int) -> None:
-    """Not even by the nanosecond that a division loses."""
+    """Not even by the nanoseconds that a division loses."""
     at_once = Backoff.model_construct(first=timedelta(0), max=timedelta(0), max_per_hour=limit)
     state, now = State(), NOW
     for _ in range(3 * limit):

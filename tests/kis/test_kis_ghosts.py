@@ -97,6 +97,7 @@ def test_only_what_is_up_counts() -> None:
 def test_up_since_yesterday_without_a_record_today() -> None:
     watch = Watch(A=OPEN - DAY_NS + HOUR).up_at(OPEN - DAY_NS, A)
     assert not watch.until(OPEN - DAY_NS + 3 * HOUR, A)
+    watch.ghosts.came_up(A)  # with three hours behind it, that are yesterday's
     watch.now = OPEN - MINUTE
     assert watch.until(OPEN + HOUR, A) == {A: OPEN + 30 * MINUTE}
 

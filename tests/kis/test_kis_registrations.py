@@ -348,10 +348,11 @@ def test_at_the_end_nothing_is_renewed() -> None:
 
 
 def test_the_unsubscription_that_was_not_answered_is_not_waited_for_any_more() -> None:
-    """Two open requests, and a refusal without a header would be nobody's."""
+    """What was said of the request that followed it was taken for its answer, and the refusal came to nothing."""
     registrations = renewed()
     assert asked(registrations, ACK_TIMEOUT_NS) == SYMBOLS[:1]
-    assert registrations.answered(ack(AckKind.REJECTED_SYMBOL, None), ACK_TIMEOUT_NS).symbol == SYMBOLS[0]
+    change = registrations.answered(ack(AckKind.REJECTED_SYMBOL, SYMBOLS[0]), ACK_TIMEOUT_NS)
+    assert change == (SYMBOLS[0], Standing.REJECTED)
 
 
 def test_what_was_never_asked_for_is_not_unsubscribed_at_the_end() -> None:
