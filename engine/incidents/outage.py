@@ -108,10 +108,11 @@ class Outage:
                 self._ended(feed, feed.down_since, now, is_silent=is_silent)
         elif self._since is not None and feed.up_since is not None and self._is_back(now - feed.up_since, now):
             over = Over(feed.account, self._since, feed.up_since, self._told, self._lost_times)
+            was_lost = self._told or not self._is_start
             self._since, self._lost_times = None, 0
             self._told = self._logged = False
             self._told_causes.clear()
-            return over
+            return over if was_lost else None
         return None
 
     def is_due(self, now: int, after_ns: int, *, in_session: bool) -> bool:

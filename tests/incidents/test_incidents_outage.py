@@ -47,6 +47,14 @@ def test_a_short_outage_is_nobody_s_business() -> None:
     assert desk.run(600, feed(up=desk.now)) == []
 
 
+def test_a_start_is_not_the_end_of_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    desk = Desk(NOON)
+    desk.run(3, feed(down=NOON))
+    desk.run(30, feed(up=desk.now))
+    assert "outage" not in caplog.text
+
+
 def test_a_loss_soon_after_the_start_is_a_loss_and_not_a_start_that_takes_long() -> None:
     """It said "nothing received since" the start of the daemon, though there had been data for four seconds."""
     desk = Desk(NOON)
