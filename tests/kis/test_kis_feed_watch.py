@@ -176,7 +176,7 @@ async def test_a_ghost_that_the_broker_unsubscribes_while_the_round_is_written_d
 async def test_an_outage_over_the_open_makes_nobody_a_ghost(autojump_clock: MockClock) -> None:
     """Up at 08:55, lost at 08:59, back at 09:43: 36 of 41 were unsubscribed before their first record could come."""
     symbols = [f"{n:06d}" for n in range(41)]
-    broker = Broker(after=Sender(*symbols, every_s=12))  # its own beat: the first data 12 s after it opened
+    broker = Broker(after=chatter)  # nothing trades before the open
 
     @asynccontextmanager
     async def connect(url: str) -> AsyncIterator[Socket]:
@@ -187,6 +187,7 @@ async def test_an_outage_over_the_open_makes_nobody_a_ghost(autojump_clock: Mock
 
     async with desk(broker, symbols, hours=KRX, start=OPEN - 5 * MINUTE, connect=connect) as made:
         await trio.sleep(4 * 60)
+        broker.after = Sender(*symbols, every_s=12)
         await broker.peers[-1].stream.aclose()
         await made.until(lambda: len(broker.opened) == 2, 3600)
         assert made.clock.now() >= OPEN + 43 * MINUTE
