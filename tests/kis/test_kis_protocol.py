@@ -492,10 +492,10 @@ HOSTILE = {
 def test_no_frame_up_to_a_mebibyte_takes_ten_milliseconds(name: str) -> None:
     text, took = HOSTILE[name], []
     assert len(text) <= MIB + 100
-    for _ in range(5):  # the best of five: what the machine does beside this is not the decoder's
+    for _ in range(5):  # of this thread's own time, the best of five: what the machine does beside this is not the decoder's
         protocol = keyed()
-        started = time.perf_counter()
+        started = time.thread_time()
         with contextlib.suppress(MalformedFrameError):
             protocol.receive(text)
-        took.append(time.perf_counter() - started)
+        took.append(time.thread_time() - started)
     assert min(took) < 0.010, f"{min(took) * 1e3:.1f} ms"
