@@ -1,5 +1,6 @@
 """The reference pages name everything that a user can write."""
 
+import re
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -12,10 +13,12 @@ from engine import plan, toml
 from engine.cli import commands
 from engine.config import model
 from engine.errors import ConfigurationError
+from engine.kis.protocol import KIND_OF_CODE
 from engine.rules.document import RuleTable
 from engine.rules.model import METRICS, Operator
 
 REPOSITORY = Path(__file__).parents[1]
+KIND = r'"((?:feed|symbols|records|clock)-[a-z-]+|lag|lag-over|away)"'
 READMES = ["README.md", "README.ko.md"]
 
 
@@ -75,6 +78,21 @@ def test_every_word_of_the_rule_language_is_documented() -> None:
     page = (REPOSITORY / "docs" / "rules.md").read_text()
     for word in keys(RuleTable) | METRICS | set(Operator):
         assert f"`{word}`" in page, word
+
+
+def test_every_system_alert_is_documented() -> None:
+    page = (REPOSITORY / "docs" / "feed.md").read_text()
+    sources = [*(REPOSITORY / "engine" / "incidents").glob("*.py"), REPOSITORY / "engine" / "gap.py"]
+    found = {kind for path in sources for kind in re.findall(KIND, path.read_text())}
+    assert len(found) >= 20
+    for kind in found:
+        assert f"`{kind}`" in page, kind
+
+
+@pytest.mark.parametrize("code", sorted(KIND_OF_CODE))
+def test_every_answer_of_the_broker_is_documented(code: str) -> None:
+    page = (REPOSITORY / "docs" / "feed.md").read_text().replace("9997–9999", "9997, 9998, 9999")
+    assert re.search(rf"\b(OPSP)?{code.removeprefix('OPSP')}\b", page)
 
 
 @pytest.mark.parametrize("name", READMES)

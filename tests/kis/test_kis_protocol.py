@@ -492,7 +492,7 @@ HOSTILE = {
 def test_no_frame_up_to_a_mebibyte_takes_ten_milliseconds(name: str) -> None:
     text, took = HOSTILE[name], []
     assert len(text) <= MIB + 100
-    for _ in range(5):  # of this thread's own time, the best of five: what the machine does beside this is not the decoder's
+    for _ in range(5):  # the best of five, of this thread's own time: not of what the machine does beside it
         protocol = keyed()
         started = time.thread_time()
         with contextlib.suppress(MalformedFrameError):
