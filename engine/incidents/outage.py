@@ -102,10 +102,13 @@ class Outage:
         self._lost = None
         if feed.phase is Phase.STOPPED:
             return None
-        if feed.down_since is not None:
-            self._down(feed.down_since)
+        down = feed.down_since
+        if feed.unanswered and not feed.subscribed:  # connected, and not one symbol is confirmed: no less blind
+            down = down or self._since or feed.connected_since
+        if down is not None:
+            self._down(down)
             if feed.phase is not Phase.ENDING:  # else the last ending is still the one before this loss
-                self._ended(feed, feed.down_since, now, is_silent=is_silent)
+                self._ended(feed, down, now, is_silent=is_silent)
         elif self._since is not None and feed.up_since is not None and self._is_back(now - feed.up_since, now):
             over = Over(feed.account, self._since, feed.up_since, self._told, self._lost_times)
             was_lost = self._told or not self._is_start

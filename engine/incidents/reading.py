@@ -1,6 +1,6 @@
 """Sources of which nothing can be used in the session: blind, though all is connected.
 
-Told once a date and source, and once when something can be used again.
+Told once, again on the next date if it lasts so long, and once when something can be used again.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ from engine.session import Hours
 
 _BLIND_NS = 60 * SECOND_NS
 _BLIND_LEAST = 3
+_AGAIN_NS = 600 * SECOND_NS
+"""Between two that are told: what comes and goes by the minute must not fill a chat."""
 IMPOSSIBLE = (Drop.EARLY, Drop.BAD_TIME)
 """Drops that point to a fault on this side or the other; one out of order is everyday noise."""
 
@@ -38,6 +40,7 @@ class Reader:
         self._blind: int | None = None
         """Since when, of what was told and is not over."""
         self._told: int | None = None
+        """When."""
 
     def look(self, now: int, good: int, bad: int) -> Blind | None:
         """What is to be told now. `good` and `bad` count parts, and grow."""
@@ -49,11 +52,17 @@ class Reader:
         count = bad - self._bad
         if not count or self._since is None:
             self._since = now
-        if count < _BLIND_LEAST or now - self._since < _BLIND_NS or self._told == day_number(now):
+        if count < _BLIND_LEAST or now - self._since < _BLIND_NS or self._is_told(now):
             return None
-        self._told = day_number(now)
+        self._told = now
         self._blind = self._since if self._blind is None else self._blind
         return Blind(self._since, count)
+
+    def _is_told(self, now: int) -> bool:
+        if self._told is None:
+            return False
+        lasts = self._blind is not None and day_number(self._told) == day_number(now)
+        return lasts or now - self._told < _AGAIN_NS
 
     def _end(self) -> Blind | None:
         since, self._blind = self._blind, None

@@ -46,13 +46,14 @@ class Watch:
 
     def _has_ended(self, feed: Status) -> bool:
         silent = self._silent.get(feed.account)
-        return silent is not None and any(t > silent.since for _, t in feed.last_records)
+        return silent is not None and _has_spoken(feed, silent.since)
 
     def _silences(self, now: int, feeds: Sequence[Status]) -> list[tuple[Status, int]]:
         """To be told. One of an earlier date is left over of a feed that has been down since: it is judged anew."""
         if not self._hours.is_open(now):
             return []
         silent = [(feed, feed.silent_since) for feed in feeds if feed.silent_since is not None]
+        silent = [(feed, since) for feed, since in silent if not _has_spoken(feed, since)]
         today = [(feed, since) for feed, since in silent if day_number(since) == day_number(now)]
         return [(feed, since) for feed, since in today if not self._is_told(feed.account, now)]
 
@@ -64,3 +65,8 @@ class Watch:
         self._silent.setdefault(account, silent)
         self._told[account] = day_number(now)
         return silent
+
+
+def _has_spoken(feed: Status, since: int) -> bool:
+    """The feed itself looks once a second, and may not have seen it yet."""
+    return any(t > since for _, t in feed.last_records)

@@ -216,7 +216,8 @@ class Feed:
     def _last_heard(self, now: int) -> int:
         """A dead line was dead before it was found out."""
         last, idle_ns = self._tally.last_frame, int(self._settings.idle_timeout.total_seconds() * SECOND_NS)
-        return now if last is None or now - last < idle_ns else last
+        is_known = last is not None and self._connected_since is not None and last >= self._connected_since
+        return last if last is not None and is_known and now - last >= idle_ns else now
 
     async def _key_given(self) -> None:
         """The first time, and the first after a refusal, that is worth remembering."""

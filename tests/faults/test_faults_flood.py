@@ -38,7 +38,7 @@ all = [
   {{ metric = "imbalance", window = "{number + 5}s", above = 0.3, reset = 0.2 }},
 ]
 """
-    for number in range(10)
+    for number in range(3)
 )
 
 

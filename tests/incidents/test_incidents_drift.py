@@ -112,6 +112,20 @@ def test_a_feed_that_can_be_read_again_is_told_so() -> None:
     assert "none could for 1 min 10 s, since 12:00:00" in notice.message
 
 
+def test_a_feed_that_cannot_be_read_for_a_second_time_is_told_again() -> None:
+    """The last word on that date was that data could be read again; nothing could, until the close."""
+    desk = Desk(NOON)
+    told = []
+    for good in range(2):
+        for frames in range(20):
+            told += desk.run(60, broken(good * 100 + frames, good=good))
+        told += desk.run(60, broken(good * 100 + 20, good=good + 1))
+    assert [notice.kind for notice in told if notice.kind.startswith(("feed-unr", "feed-rea"))] == [
+        "feed-unreadable",
+        "feed-readable",
+    ] * 2
+
+
 def test_a_feed_that_could_be_read_all_along_is_not_told_to_be_so_again() -> None:
     desk = Desk(NOON)
     for count in range(300):
@@ -218,4 +232,4 @@ def test_a_day_of_garbage_is_a_handful_of_notices() -> None:
     for minute in range(24 * 60):
         desk.now = NOON + minute * 60 * SECOND_NS
         desk.run(2, broken(minute * 100, minute, good=minute // 300), counters=counted(minute, minute, minute, minute))
-    assert len(desk.notices) <= 10
+    assert len(desk.notices) <= 30  # every five hours something could be read, and then nothing again

@@ -47,6 +47,20 @@ def test_a_short_outage_is_nobody_s_business() -> None:
     assert desk.run(600, feed(up=desk.now)) == []
 
 
+def test_connected_without_one_symbol_confirmed_is_not_back() -> None:
+    """The feed was settled, with nothing: "Feed back" came, and then nothing more."""
+    desk = lost_since(NOON)
+    mute = replace(feed(up=desk.now), subscribed=(), unanswered=("005930", "000660"))
+    assert "feed-back" not in kinds(desk.run(600, mute))
+    assert "feed-back" in kinds(desk.run(60, feed(up=desk.now)))
+
+
+def test_connected_and_never_anything_confirmed_is_an_outage() -> None:
+    desk = Desk(NOON)
+    mute = replace(feed(up=NOON), subscribed=(), unanswered=("005930", "000660"))
+    assert "feed-lost" in kinds(desk.run(30, mute))
+
+
 def test_a_start_is_not_the_end_of_an_outage(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     desk = Desk(NOON)

@@ -29,6 +29,15 @@ def test_a_silence_is_told_once_and_once_when_it_ends() -> None:
     assert kinds(desk.run(60, SILENT)) == ["feed-silent"]
 
 
+def test_data_that_the_feed_has_not_looked_at_yet_begins_no_silence() -> None:
+    """Feed and watch look once a second each: in between it was silent and had spoken, and both were told."""
+    desk = Desk(NOON)
+    assert kinds(desk.run(30, SILENT)) == ["feed-silent"]
+    spoken = replace(SILENT, last_records=(("005930", desk.now),))
+    assert kinds(desk.run(1, spoken)) == ["feed-speaks"]
+    assert desk.run(1, spoken) == []
+
+
 MONDAY = FRIDAY + 3
 
 
