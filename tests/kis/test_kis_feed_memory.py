@@ -364,6 +364,18 @@ async def test_a_dead_line_was_dead_before_it_was_found_out(autojump_clock: Mock
         assert made.status.down_since - NOW == pytest.approx(30 * SECOND_NS, rel=0.02)
 
 
+async def test_a_connection_that_was_silent_from_birth_is_a_loss_of_its_own(autojump_clock: MockClock) -> None:
+    """All of them were dated back to the last frame of an earlier one, and so taken for the same loss."""
+    broker = Broker(answers=lambda request: good_answer(request) if len(broker.opened) == 1 else [], polite=False)
+    async with desk(broker, start=NOW) as made:
+        await made.up()
+        lost = set()
+        while len(broker.opened) < 5:
+            await trio.sleep(1)
+            lost.add(made.status.down_since)
+        assert len(lost - {None}) >= 3
+
+
 async def test_proven_is_this_connection(autojump_clock: MockClock) -> None:
     async def trade(peer: Peer) -> None:
         while True:
