@@ -254,8 +254,8 @@ class _Lenient(WSConnection):
         # one segment with the handshake reply: parsing happens in events().
         if self.connection is not None and not self._taught:
             parser = self.connection._proto  # noqa: SLF001 -- no public way
-            parser._message_decoder = _LenientDecoder()  # noqa: SLF001
-            parser._frame_decoder.extensions.append(_SizeLimit())  # noqa: SLF001
+            parser._message_decoder = _LenientDecoder()  # noqa: SLF001 -- likewise
+            parser._frame_decoder.extensions.append(_SizeLimit())  # noqa: SLF001 -- likewise
             self._taught = True
 
     def events(self) -> Generator[Event, None, None]:
