@@ -96,6 +96,7 @@ def unpacked(raw: bytes, url: str) -> bytes:
                 raise DownloadError(url, _UNUSUAL)
             with archive.open(members[0]) as member:
                 content = member.read(MAX_UNPACKED + 1)
+    # What zipfile raises for damaged archives; each of these came of changing or cutting a good one.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise DownloadError(url, _NO_ZIP) from error
     if len(content) > MAX_UNPACKED:

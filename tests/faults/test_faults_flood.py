@@ -28,18 +28,21 @@ name = "main"
 app_key = "TEST-APP-KEY"
 app_secret = "TEST-APP-SECRET"
 """
-RULES = "\n".join(
-    f"""\
+RULE = """\
 [[rule]]
 name = "rule {number}"
-symbols = {json.dumps(SYMBOLS)}
+symbols = {symbols}
 all = [
-  {{ metric = "net_volume", window = "{number + 5}s", above = 1_000_000 }},
-  {{ metric = "imbalance", window = "{number + 5}s", above = 0.3, reset = 0.2 }},
+  {{ metric = "net_volume", window = "{window}s", above = 1_000_000 }},
+  {{ metric = "imbalance", window = "{window}s", above = 0.3, reset = 0.2 }},
 ]
 """
-    for number in range(3)
-)
+
+
+def rules(count: int) -> str:
+    """Each with a window of its own, so that nothing is shared."""
+    symbols = json.dumps(SYMBOLS)
+    return "\n".join(RULE.format(number=n, symbols=symbols, window=n + 5) for n in range(count))
 
 
 @asynccontextmanager
@@ -68,15 +71,20 @@ async def line(stream: trio.abc.ReceiveStream) -> str:
 
 
 @pytest.mark.parametrize(
-    ("rate", "seconds"),
+    ("rate", "seconds", "count", "patience_s"),
     [
-        pytest.param(2_000, 3, marks=pytest.mark.slow),  # beside other tests on two cores
-        pytest.param(10_000, 60, marks=pytest.mark.soak),
+        pytest.param(2_000, 3, 10, 1, marks=pytest.mark.slow),  # beside other tests on two cores
+        pytest.param(10_000, 60, 3, 1, marks=pytest.mark.soak),
+        # More than two cores evaluate at once (9,300 a second measured): PINGPONG waits behind what has piled up, but
+        # never as long as the ten seconds after which a broker may hang up.
+        pytest.param(10_000, 60, 10, 10, marks=pytest.mark.soak),
     ],
 )
-async def test_a_flood_is_drained_and_pingpong_answered_in_time(tmp_path: Path, rate: int, seconds: int) -> None:
+async def test_a_flood_is_drained_and_pingpong_answered_in_time(
+    tmp_path: Path, rate: int, seconds: int, count: int, patience_s: float
+) -> None:
     async with flooding(rate, seconds) as (ports, out):
-        pgmwatch = installed(tmp_path, CONFIG.format(**ports), RULES)
+        pgmwatch = installed(tmp_path, CONFIG.format(**ports), rules(count))
         async with pgmwatch.running("run") as daemon:
             with trio.fail_after(seconds * 2 + 30):
                 sent = json.loads(await line(out))
@@ -89,4 +97,4 @@ async def test_a_flood_is_drained_and_pingpong_answered_in_time(tmp_path: Path, 
     assert feed["frames"] == status["evaluation"]["records"] == sent["sent"] == rate * seconds
     assert (feed["malformed"], feed["dropped"], sum(status["evaluation"]["dropped"].values())) == ({}, {}, 0)
     assert (sent["connections"], sent["unanswered"]) == (1, 0)
-    assert sent["slowest_pong_s"] < 1
+    assert sent["slowest_pong_s"] < patience_s
