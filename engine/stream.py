@@ -37,4 +37,10 @@ class Start(NamedTuple):
     t: int
 
 
-Event = Frame | Up | Down | Start
+class Alive(NamedTuple):
+    """A line without content: time has come to `t`, and nothing else was received."""
+
+    t: int
+
+
+Event = Frame | Up | Down | Start | Alive

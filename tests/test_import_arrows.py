@@ -9,7 +9,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 
 SHARED = {
     "alert", "errors", "gap", "kst", "locale", "loopback", "problems", "record", "redact", "session", "stream", "text",
-    "units", "rules.model", "config.model", "kis.slots", "symbols.builtin", "symbols.master",
+    "units", "rules.model", "silences.model", "config.model", "kis.slots", "symbols.builtin", "symbols.master",
 }  # fmt: skip
 """Frozen models and small helpers: anyone may import these, and they import only each other."""
 
@@ -53,7 +53,7 @@ PURE = [
     "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage", "incidents/reading",
     "incidents/silence", "incidents/words", "kis/backoff", "kis/budget", "kis/ghosts", "kis/protocol",
     "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale", "problems", "record",
-    "rules/document", "rules/model", "rules/names", "session", "simulator/codes", "simulator/desk",
+    "rules/document", "rules/model", "rules/names", "session", "silences/model", "simulator/codes", "simulator/desk",
     "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
     "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",
     "symbols/master", "symbols/mst", "text", "trading_days", "units", "ops/overview",

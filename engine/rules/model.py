@@ -128,6 +128,9 @@ class Rule:
     """Empty: always awake."""
     severity: Severity = Severity.WARNING
     notify: tuple[str, ...] = ()
+    title: str = ""
+    """A template; empty: the configured words, or the built-in ones."""
+    message: str = ""
     chart: bool | None = None
     labels: tuple[tuple[str, str], ...] = ()
     file: str = ""
