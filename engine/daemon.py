@@ -35,7 +35,7 @@ from engine.ops import control, state_folder
 from engine.ready import Ready
 from engine.simulator import server as simulator
 from engine.simulator.scenario import Scenario
-from engine.store import Store
+from engine.store.outbox import Outbox
 from engine.stream import Start
 from engine.text import quoted
 
@@ -174,7 +174,7 @@ class _Daemon:
         self._rules = {rule.name: rule for rule in ready.plan.rules}
         self._clock = Clock()
         self._started = self._clock.now()
-        self._store = Store(target.address for target in ready.targets)
+        self._store = Outbox(target.address for target in ready.targets)
         self._engine = Engine(ready.plan.enabled_rules, self._configuration.hours(), _log_transition)
         self._evaluator = Evaluator(self._engine, self._clock, self._commit, ready.plan.symbols, self._on_gap)
         accounts = [account.name for account in feed_settings.account]

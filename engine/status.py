@@ -8,7 +8,7 @@ from engine.evaluation.engine import Counters
 from engine.evaluation.watch import Snapshot
 from engine.kis.status import Status as FeedStatus
 from engine.kst import SECOND_NS
-from engine.store import TargetStatus
+from engine.store.outbox import TargetStatus
 
 
 def of_feed(feed: FeedStatus, now: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A target: one place that a message can be sent to, and what can come of it. Store and workers share these words."""
+"""A target: one place that a message can be sent to, and what can come of it. Outbox and workers share these words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

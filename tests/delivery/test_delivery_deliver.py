@@ -24,7 +24,7 @@ from engine.delivery.target import Target
 from engine.delivery.threads import MAX_THREADS, ThreadTarget
 from engine.locale import Locale
 from engine.rules.model import Severity
-from engine.store import Store, TargetStatus
+from engine.store.outbox import Outbox, TargetStatus
 
 FAST = Notifier.model_construct(kind="apprise", rate=timedelta(0))
 
@@ -38,8 +38,8 @@ def build(*urls: str, loopback_only: bool = False) -> deliver.Targets:
 
 
 @asynccontextmanager
-async def delivering(targets: Sequence[Target], drain_s: float = 1) -> AsyncIterator[tuple[Store, Clock]]:
-    store, clock, stop = Store([target.address for target in targets]), Clock(), trio.Event()
+async def delivering(targets: Sequence[Target], drain_s: float = 1) -> AsyncIterator[tuple[Outbox, Clock]]:
+    store, clock, stop = Outbox([target.address for target in targets]), Clock(), trio.Event()
     alerts = Alerts.model_construct(digest=timedelta(0), ttl=timedelta(minutes=30))
     async with trio.open_nursery() as nursery:
 
@@ -51,7 +51,7 @@ async def delivering(targets: Sequence[Target], drain_s: float = 1) -> AsyncIter
         stop.set()
 
 
-def status(store: Store, name: str) -> TargetStatus:
+def status(store: Outbox, name: str) -> TargetStatus:
     return next(each for each in store.status() if each.address.name == name)
 
 

@@ -12,13 +12,13 @@ from engine.delivery.notice import Notice
 from engine.delivery.retry import Waiting
 from engine.delivery.target import Address, Batch, Delivered, Failed, Outcome, Unknown
 from engine.rules.model import Severity
-from engine.store import Status, Store
+from engine.store.outbox import Outbox, Status
 
 DESK, PHONE = Address("d", "desk[1] slack", ("desk",)), Address("p", "phone[1] telegram", ("phone", "night"))
 
 
-def two() -> Store:
-    return Store([DESK, PHONE])
+def two() -> Outbox:
+    return Outbox([DESK, PHONE])
 
 
 def ids(batch: Batch) -> list[str]:
@@ -112,7 +112,7 @@ def test_what_is_too_old_expires_and_the_next_delivery_lists_it_once(caplog: pyt
 
 
 def test_what_overflows_is_the_least_urgent_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    store = Store([DESK], max_queued=3)
+    store = Outbox([DESK], max_queued=3)
     notices = [a_notice(f"w{number}", at=AT + number) for number in range(3)]
     store.commit([*notices, a_notice("info", severity=Severity.INFO, at=AT + 9)], AT)
     store.commit([a_notice("critical", severity=Severity.CRITICAL)], AT)
@@ -124,7 +124,7 @@ def test_what_overflows_is_the_least_urgent_and_counted(caplog: pytest.LogCaptur
 
 
 def test_a_full_queue_is_cut_back_a_tenth_at_a_time_so_that_a_commit_stays_cheap() -> None:
-    store = Store([DESK], max_queued=100)
+    store = Outbox([DESK], max_queued=100)
     queued = []
     for number in range(125):
         store.commit([a_notice(f"n{number}")], AT + number)
@@ -136,7 +136,7 @@ def test_a_full_queue_is_cut_back_a_tenth_at_a_time_so_that_a_commit_stays_cheap
 
 
 def test_what_waits_in_short_follows_the_queue() -> None:
-    store = Store([DESK])
+    store = Outbox([DESK])
     store.commit([a_notice("a", at=AT - 5), a_notice("b", severity=Severity.CRITICAL)], AT)
     assert store.waiting("d") == Waiting(2, AT, AT - 5, critical=True)
     batch = store.claim("d", AT)
@@ -160,7 +160,7 @@ def test_a_notifier_without_a_target_is_reported_once_and_counted_always(caplog:
 
 
 def test_history_is_bounded_and_forgets_the_oldest_while_its_parcel_goes_on() -> None:
-    store = Store([DESK], max_history=2)
+    store = Outbox([DESK], max_history=2)
     store.commit([a_notice("a"), a_notice("b"), a_notice("c")], AT)
     assert [told.notice.id for told in store.history()] == ["b", "c"]
     assert [told.notice.id for told in store.history(last=1)] == ["c"]
@@ -181,7 +181,7 @@ class EveryNoticeIsAccountedFor(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = Store([DESK], max_queued=4, max_history=1_000)
+        self.store = Outbox([DESK], max_queued=4, max_history=1_000)
         self.now = AT
         self.made = 0
         self.batch: Batch | None = None

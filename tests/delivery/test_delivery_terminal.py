@@ -18,7 +18,7 @@ from engine.delivery.target import Delivered, Failed, Message
 from engine.delivery.terminal import Terminal
 from engine.locale import Locale
 from engine.rules.model import Severity
-from engine.store import Store
+from engine.store.outbox import Outbox
 
 MESSAGE = Message("⚠️ 삼성전자(005930) 5분 순매수량", "기준 > 10만주\n규칙: semis", Severity.WARNING)
 
@@ -101,7 +101,7 @@ async def test_a_full_pipe_delays_nobody_and_loses_nothing() -> None:
         os.set_blocking(writing, True)
     with os.fdopen(writing, "w", encoding="utf-8") as stream:
         built = deliver.build_targets({"terminal": Notifier(kind="terminal")}, stdout=stream)
-        store, stop, clock = Store([target.address for target in built.targets]), trio.Event(), Clock()
+        store, stop, clock = Outbox([target.address for target in built.targets]), trio.Event(), Clock()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_deliver, store, built, clock, stop)
             store.commit([a_notice(at=clock.now(), notify=("terminal",))], clock.now())
@@ -118,7 +118,7 @@ async def test_a_full_pipe_delays_nobody_and_loses_nothing() -> None:
     os.close(reading)
 
 
-async def _deliver(store: Store, built: deliver.Targets, clock: Clock, stop: trio.Event) -> None:
+async def _deliver(store: Outbox, built: deliver.Targets, clock: Clock, stop: trio.Event) -> None:
     alerts = Alerts.model_validate({"digest": "0s"})
     await deliver.run(store, built.targets, clock, stop, alerts=alerts, locale=Locale.KO)
 

@@ -16,7 +16,7 @@ from engine.delivery.target import Address, Delivered, Failed, Message, Outcome,
 from engine.kst import SECOND_NS
 from engine.locale import Locale
 from engine.rules.model import Severity
-from engine.store import Store
+from engine.store.outbox import Outbox
 
 Script = Callable[[int], Awaitable[Outcome]]
 
@@ -73,14 +73,14 @@ class Fake:
 
 
 class House:
-    """Store, workers and clock of one test; the jitter is switched off."""
+    """Outbox, workers and clock of one test; the jitter is switched off."""
 
     def __init__(
         self, nursery: trio.Nursery, targets: Sequence[Target], *, ttl_s: float = 1800, digest_s: float = 2
     ) -> None:
         self.clock = Clock()
         self.start = trio.current_time()
-        self.store = Store([target.address for target in targets])
+        self.store = Outbox([target.address for target in targets])
         self.stop = trio.Event()
         self.targets = targets
         self.alerts = Alerts.model_construct(ttl=timedelta(seconds=ttl_s), digest=timedelta(seconds=digest_s))

@@ -113,7 +113,7 @@ class _Lane:
     unsent: list[Notice] = field(default_factory=list)
 
 
-class Store:
+class Outbox:
     """Everything passes here once, and nothing leaves it uncounted. Every `now` is nanoseconds since the epoch.
 
     `commit` never waits. Meant for one Trio run: the daemon's evaluator commits, one worker per target claims and
