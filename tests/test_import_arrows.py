@@ -43,7 +43,8 @@ ROOMS: dict[str, set[str]] = {
         "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "incidents", "kis", "ops", "ready",
         "simulator", "status", "store",
     },
-    "cli": {"config", "daemon", "log", "ops", "ready", "simulator", "symbols"},
+    "commands": {"config", "daemon", "log", "ops", "ready", "simulator", "symbols"},
+    "cli": {"commands"},
     "__main__": {"cli"},
 }  # fmt: skip
 """Room → the rooms that it may import, besides the shared ones and itself."""
