@@ -64,10 +64,15 @@ def load(folder: Path, world: World) -> tuple[Rule, ...]:
 
     Raises ConfigurationError with every problem of every file.
     """
+    return load_files(rule_files(folder), world)
+
+
+def load_files(paths: Sequence[Path], world: World) -> tuple[Rule, ...]:
+    """The rules of just these files, in their order, as if they were all that there are."""
     problems: list[Problem] = []
     drafts: list[_Draft] = []
     names = Names(world.master)
-    for path in rule_files(folder):
+    for path in paths:
         try:
             document = toml.read(path)
         except ConfigurationError as error:
