@@ -38,12 +38,15 @@ ROOMS: dict[str, set[str]] = {
     "plan": {"config", "rules", "symbols", "toml"},
     "evaluator": {"clock", "evaluation"},
     "ready": {"config", "delivery", "plan", "simulator"},
+    "replay": {"config", "delivery", "evaluation", "kis", "rules", "symbols"},
     "status": {"evaluation", "kis", "store"},
     "daemon": {
         "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "incidents", "kis", "ops", "ready",
         "simulator", "status", "store",
     },
-    "commands": {"config", "daemon", "log", "ops", "ready", "simulator", "symbols"},
+    "commands": {
+        "config", "daemon", "delivery", "evaluation", "log", "ops", "ready", "replay", "simulator", "symbols",
+    },
     "cli": {"commands"},
     "__main__": {"cli"},
 }  # fmt: skip
