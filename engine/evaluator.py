@@ -16,7 +16,7 @@ from engine.clock import Clock
 from engine.evaluation.engine import Engine
 from engine.gap import Gap
 from engine.kst import SECOND_NS
-from engine.stream import Down, Event, Up
+from engine.stream import Alive, Down, Event, Up
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +33,26 @@ _LAG_NS = SECOND_NS
 """An event applied this long after it was received is worth a line in the log."""
 
 
+Commit = Callable[[Sequence[Event], Sequence[Alert]], None]
+"""What was applied since the last call, in order, and the alerts that follow from it."""
+
+
 class Evaluator:
-    """Applies events to the engine. `commit` takes the alerts of one batch and must not wait."""
+    """Applies events to the engine, and hands on what was applied: so a recording is all that the engine has heard."""
 
     def __init__(
         self,
         engine: Engine,
         clock: Clock,
-        commit: Callable[[Sequence[Alert]], None],
+        commit: Commit,
         symbols: Iterable[str] = (),
         on_gap: Callable[[Gap, int, int], None] = lambda _kind, _since, _until: None,
+        *,
+        held: bool = False,
     ) -> None:
         """`symbols`: all that the feeds will try to get; they count as lost until an `Up` names them.
 
+        `held`: nothing is applied before `release`; what comes waits, and that is no absence. `commit` must not wait.
         `on_gap` hears of every gap that is not the feed's: kind, since, until (until − since is how far a clock was
         set). Like `commit` it must not wait, and it must not put anything here.
         """
@@ -57,6 +64,8 @@ class Evaluator:
         self._came = trio.Event()
         self._lost = dict.fromkeys(symbols)  # an ordered set
         self._here = clock.now()
+        self._held = held
+        self._applied_to = 0
         self._behind = False
         self._dropped: set[str] = set()
         self.lag_ns = 0
@@ -75,35 +84,48 @@ class Evaluator:
         self._inbox.append(event)
         self._came.set()
 
+    def release(self) -> None:
+        """The engine is where it should be: go on from there."""
+        self._held = False
+        self._came.set()
+
+    def also_lost(self, symbols: Iterable[str]) -> None:
+        """Symbols that the feeds will try to get from now on: not up before an `Up` names them."""
+        self._lost.update(dict.fromkeys(symbols))
+
     async def run(self) -> None:
         """Evaluate until cancelled; what was put before is then lost, so call `drain` when the feeds have ended."""
         while True:
-            if not self._inbox:
+            if not self._inbox or self._held:
                 self._came = trio.Event()
                 with trio.move_on_after(self._until_next_tick_s()):
                     await self._came.wait()
             self._follow_the_wall()
             self._note_absence(self._clock.now())
-            self._step()
+            if not self._held:
+                self._step()
             await trio.lowlevel.checkpoint()
 
     def drain(self) -> None:
-        """Apply all that still waits."""
-        while self._inbox:
+        """Apply all that still waits; nothing where the engine is not ready yet."""
+        while self._inbox and not self._held:
             self._step()
 
     def _step(self) -> None:
-        alerts: list[Alert] = []
-        event = None
-        for _ in range(min(len(self._inbox), _BATCH)):
-            event = self._inbox.popleft()
-            alerts += self._engine.apply(event)
+        events = [self._inbox.popleft() for _ in range(min(len(self._inbox), _BATCH))]
+        received = events[-1].t if events else None
+        if events:
+            self._applied_to = max(self._applied_to, events[-1].t)
         now = self._clock.now()
-        if not self._inbox:
-            alerts += self._engine.advance(now)
-        if alerts:
-            self._commit(alerts)
-        self._note_lag(0 if event is None else now - event.t)
+        if not self._inbox and self._applied_to <= now - now % SECOND_NS < now:
+            # Time has come past a whole second, at which a tick is due, and nothing says so yet. Each second has a
+            # line, and a tick that ran has one after it: whoever replays the lines runs it as well.
+            events.append(Alive(now))
+            self._applied_to = now
+        alerts = [alert for event in events for alert in self._engine.apply(event)]
+        if events:
+            self._commit(events, alerts)
+        self._note_lag(0 if received is None else self._clock.now() - received)
         self._note_drops()
 
     def _follow_the_wall(self) -> None:

@@ -52,6 +52,14 @@ def make(path: Path, environ: Mapping[str, str]) -> Plan:
         configuration = config_load.load(path, environ)
     except ConfigurationError as error:
         raise ConfigurationError([*error.problems, *_rule_problems_without(path)]) from None
+    return of(configuration)
+
+
+def of(configuration: Configuration) -> Plan:
+    """Read the rules folder, with the stock master as it is now: at the start, and again whenever a file changed.
+
+    Raises ConfigurationError with every problem of every file.
+    """
     alerts = configuration.settings.alerts
     problems: list[Problem] = []
     rules: tuple[Rule, ...] = ()

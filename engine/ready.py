@@ -27,6 +27,8 @@ class Ready:
     targets: tuple[Target, ...]
     withheld: tuple[str, ...]
     """Names of targets that get nothing, because the market is simulated and they are not on this machine."""
+    notify: tuple[str, ...]
+    """Notifiers that get messages also from a simulated market."""
     scenario: Scenario | None
     """What the simulator plays, where it is the source."""
 
@@ -39,9 +41,8 @@ def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> 
     found = plan.make(path, environ)
     configuration = found.configuration
     problems = [_not_there(configuration, name) for name in notify if name not in found.notifiers]
-    simulated = configuration.settings.feed.source is not Source.KIS
-    built = deliver.build_targets(found.notifiers, loopback_only=simulated, unrestricted=notify)
-    problems += _refused(configuration, built)
+    built, refused = _built(found, notify)
+    problems += refused
     played: Scenario | None = None
     try:
         played = _scenario(configuration)
@@ -49,7 +50,25 @@ def prepare(path: Path, environ: Mapping[str, str], notify: Collection[str]) -> 
         problems += error.problems
     if problems:
         raise ConfigurationError(problems)
-    return Ready(found, built.targets, built.withheld, played)
+    return Ready(found, built.targets, built.withheld, tuple(notify), played)
+
+
+def again(before: Ready) -> Ready:
+    """The rules as they are now, under the configuration as it was read at the start.
+
+    Raises ConfigurationError with all that is wrong; `before` then goes on.
+    """
+    found = plan.of(before.plan.configuration)
+    built, problems = _built(found, before.notify)
+    if problems:
+        raise ConfigurationError(problems)
+    return Ready(found, built.targets, built.withheld, before.notify, before.scenario)
+
+
+def _built(found: Plan, notify: Collection[str]) -> tuple[deliver.Targets, list[Problem]]:
+    simulated = found.configuration.settings.feed.source is not Source.KIS
+    built = deliver.build_targets(found.notifiers, loopback_only=simulated, unrestricted=notify)
+    return built, _refused(found.configuration, built)
 
 
 def _scenario(configuration: Configuration) -> Scenario | None:

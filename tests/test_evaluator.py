@@ -66,15 +66,18 @@ class House:
         self.clock = Clock(self.wall, lambda: self.slept)
         self.gaps: list[tuple[Gap, int, int]] = []
         self.engine = Listener(rules, Hours(0, DAY_NS))
+        self.lines: list[Event] = []
         self.batches: list[list[Alert]] = []
         self.times: list[int] = []
         self.evaluator = Evaluator(self.engine, self.clock, self._commit, (), self._note_gap)
         self.evaluator.put(Start(self.clock.now()))
         nursery.start_soon(self.evaluator.run)
 
-    def _commit(self, alerts: Sequence[Alert]) -> None:
-        self.batches.append(list(alerts))
-        self.times.append(self.clock.now())
+    def _commit(self, events: Sequence[Event], alerts: Sequence[Alert]) -> None:
+        self.lines += events
+        if alerts:
+            self.batches.append(list(alerts))
+            self.times.append(self.clock.now())
 
     def sleep(self, seconds: int) -> None:
         """The machine does; nothing runs, and its clock is right afterwards."""
@@ -315,7 +318,7 @@ async def test_an_absence_is_told_with_its_span(nursery: trio.Nursery) -> None:
 async def test_what_was_never_up_is_not_up_after_an_absence(nursery: trio.Nursery) -> None:
     clock = Clock()
     engine = Engine([WINDOWED], Hours(0, DAY_NS))
-    evaluator = Evaluator(engine, clock, lambda _: None, ["005930"])
+    evaluator = Evaluator(engine, clock, lambda _events, _alerts: None, ["005930"])
     evaluator.put(Start(clock.now()))
     evaluator.put(frame(clock.now(), 1))  # it came without an answer to our request
     clock._wall_ns += 10 * SECOND_NS
