@@ -36,7 +36,7 @@ from engine.ready import Ready
 from engine.simulator import server as simulator
 from engine.simulator.scenario import Scenario
 from engine.store.outbox import Outbox
-from engine.stream import Start
+from engine.stream import Event, Start
 from engine.text import quoted
 
 logger = logging.getLogger(__name__)
@@ -288,7 +288,7 @@ class _Daemon:
     def _on_gap(self, kind: Gap, since: int, until: int) -> None:
         self._store.commit(self._monitor.gap(until, since, kind), until)
 
-    def _commit(self, alerts: Sequence[Alert]) -> None:
+    def _commit(self, _events: Sequence[Event], alerts: Sequence[Alert]) -> None:
         """Alerts of one batch → words → store. What follows from there is delivery's."""
         for alert in alerts:
             logger.info(
@@ -305,7 +305,8 @@ class _Daemon:
             message.notice(alert, self._rules[alert.rule], self._ready.plan.master.name(alert.symbol), locale)
             for alert in alerts
         ]
-        self._store.commit(notices, self._clock.now())
+        if notices:
+            self._store.commit(notices, self._clock.now())
 
     def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         now = self._clock.now()
