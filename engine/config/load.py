@@ -79,6 +79,10 @@ class Configuration:
         """Trading hours. A simulated session is open around the clock."""
         if self.settings.feed.source is Source.SIMULATOR:
             return session.Hours(0, DAY_NS)
+        return self.market_hours()
+
+    def market_hours(self) -> MarketHours:
+        """The hours of the market that `[session]` and `[calendar]` describe, whatever the source."""
         calendar = self.settings.calendar
         special = {day_of(when): span for when, span in calendar.hours.items()}
         closed = frozenset(map(day_of, calendar.closed))
