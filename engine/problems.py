@@ -131,6 +131,14 @@ TEXTS: Mapping[str, Text] = {
     "ambiguous-symbol": Text(
         '"{found}" may be {candidates}; write the code', '"{found}": {candidates} 중 하나입니다. 코드로 쓰세요'
     ),
+    "not-in-a-group": Text(
+        '"{found}" may not stand in a group; a group has codes and stock names only',
+        '"{found}": 그룹에는 종목코드와 종목명만 쓸 수 있습니다',
+    ),
+    "nested-too-deeply": Text(
+        "conditions are nested more than {limit} levels deep", "조건이 {limit}단계보다 깊게 중첩되어 있습니다"
+    ),
+    "not-a-regular-file": Text("is no regular file", "일반 파일이 아닙니다"),
     "unknown-group": Text('no group is named "{found}" in this file', '이 파일에 "{found}" 그룹이 없습니다'),
     "no-symbols": Text("no symbol is left to watch", "감시할 종목이 남지 않았습니다"),
     "rule-named-twice": Text(
@@ -168,6 +176,35 @@ TEXTS: Mapping[str, Text] = {
     "master-unusable": Text(
         "is no usable stock master ({reason}), so only the built-in names are known; run: pgmwatch symbols update",
         "종목 마스터 파일을 쓸 수 없어({reason}) 내장된 종목명만 씁니다. 실행: pgmwatch symbols update",
+    ),
+    # templates
+    "template-broken": Text("is no valid template: {reason}", "템플릿 문법 오류: {reason}"),
+    "template-forbidden": Text(
+        "{found} is not allowed in a template; allowed are variables, filters, if and else, comparisons, +, -, / and ~",
+        "템플릿에 {found}(은)는 쓸 수 없습니다. 변수, 필터, if/else, 비교, +, -, /, ~만 쓸 수 있습니다",
+    ),
+    "template-unknown-variable": Text(
+        "no variable is named {found}; there are {allowed}",
+        "{found}(이)라는 변수가 없습니다. 쓸 수 있는 변수: {allowed}",
+    ),
+    "template-unknown-filter": Text(
+        "no filter is named {found}; there are {allowed}", "{found}(이)라는 필터가 없습니다. 쓸 수 있는 필터: {allowed}"
+    ),
+    "template-unknown-test": Text(
+        "no test is named {found}; there are {allowed}", "{found}(이)라는 검사가 없습니다. 쓸 수 있는 검사: {allowed}"
+    ),
+    "template-unknown-key": Text(
+        '"{found}" is no label or value of this rule; there are: {allowed}',
+        '"{found}": 이 규칙에 없는 레이블 또는 값입니다. 쓸 수 있는 것: {allowed}',
+    ),
+    "template-fails": Text(
+        "fails on a sample alert ({state}): {reason}", "예시 알림({state})에서 템플릿이 실패합니다: {reason}"
+    ),
+    "template-fails-undefined": Text(
+        "fails on a sample alert ({state}) whose values are undefined: {reason}; "
+        "ask {{% if value is not none %}} before calculating",
+        "값이 없는 예시 알림({state})에서 템플릿이 실패합니다: {reason}. "
+        "계산하기 전에 {{% if value is not none %}}으로 확인하세요",
     ),
     "not-in-this-version": Text("is not in this version yet", "이 버전에는 아직 없습니다"),
 }
@@ -209,7 +246,8 @@ class Problem:
 
     def text(self, locale: Locale) -> str:
         """`file:line: key: what is wrong, what is allowed`."""
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        file = clean(self.file, MAX_TEXT)  # a file's name is its writer's, and so are its line breaks
+        place = file if self.line is None else f"{file}:{self.line}"
         return ": ".join(part for part in (place, clean(self.key), self.message(locale)) if part)
 
 

@@ -9,7 +9,8 @@ ENGINE = Path(__file__).parents[1] / "engine"
 
 SHARED = {
     "alert", "errors", "gap", "kst", "locale", "loopback", "problems", "record", "redact", "session", "stream", "text",
-    "units", "rules.model", "silences.model", "config.model", "kis.slots", "symbols.builtin", "symbols.master",
+    "units", "delivery.words", "rules.model", "silences.model", "config.model", "kis.slots", "symbols.builtin",
+    "symbols.master",
 }  # fmt: skip
 """Frozen models and small helpers: anyone may import these, and they import only each other."""
 
@@ -20,15 +21,17 @@ ROOMS: dict[str, set[str]] = {
     "clock": set(),
     "files": set(),
     "log": set(),
-    "rules": {"toml", "validation"},
-    "config": {"toml", "trading_days", "validation"},
+    "template": set(),
+    "rules": {"template", "toml", "validation"},
+    "schema": {"config", "rules"},
+    "config": {"template", "toml", "trading_days", "validation"},
     "symbols": {"config", "files"},
     "trading_days": set(),
     "evaluation": set(),
     # edges
     "kis": {"clock"},
     "simulator": {"clock", "toml", "validation"},
-    "delivery": {"clock"},
+    "delivery": {"clock", "template"},
     "store": {"delivery"},
     "ops": {"plan"},
     # what looks at them
@@ -60,7 +63,7 @@ PURE = [
     "rules/document", "rules/model", "rules/names", "session", "silences/model", "simulator/codes", "simulator/desk",
     "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
     "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",
-    "symbols/master", "symbols/mst", "text", "trading_days", "units", "ops/overview",
+    "symbols/master", "symbols/mst", "template", "text", "trading_days", "units", "ops/overview",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}
 
@@ -71,6 +74,7 @@ FOREIGN = {
     "h11": {"simulator/approval.py", "kis/websocket.py"},
     "httpx2": {"kis/approval.py", "symbols/download.py"},
     "holidays": {"trading_days.py"},
+    "jinja2": {"template.py"},
     "tree_sitter": {"toml.py"},
     "dotenv": {"config/environment.py"},
 }

@@ -76,7 +76,7 @@ def metric(condition: Condition, locale: Locale) -> str:
 def amount(name: str, number: Number, locale: Locale) -> str:
     """A metric's value with its unit: `12만 3,456주`, `50억원`, `+42.1%`; ratios are percentages with their sign."""
     if name in RATIO_METRICS:
-        return _percent(number, 1)
+        return percent(number, 1)
     return units.amount_text(number, locale) + _unit(name, locale)
 
 
@@ -89,7 +89,7 @@ def value(condition: Condition, number: Number | None, locale: Locale) -> str:
     if text not in rivals:
         return text
     if condition.metric in RATIO_METRICS:
-        finer = (_percent(number, digits) for digits in range(2, 8))
+        finer = (percent(number, digits) for digits in range(2, 8))
         return next((candidate for candidate in finer if candidate not in rivals), text)
     return f"{number:,}" + _unit(condition.metric, locale)
 
@@ -157,7 +157,8 @@ def _unit(name: str, locale: Locale) -> str:
     return (Text(" won", "원") if name in VALUE_METRICS else Text(" shares", "주")).of(locale)
 
 
-def _percent(number: Number, digits: int) -> str:
+def percent(number: Number, digits: int) -> str:
+    """`+42.1%` of 0.421, with at most that many digits behind the point."""
     text = f"{number * 100:.{digits}f}"
     whole = text.rstrip("0").rstrip(".") if "." in text else text
     return "0%" if whole in ("0", "-0") else f"{'' if whole.startswith('-') else '+'}{whole}%"
