@@ -5,8 +5,8 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, TextIO
 
 import trio
@@ -66,6 +66,81 @@ def build_targets(
     return Targets(tuple(found.targets.values()), tuple(found.refused), tuple(found.withheld))
 
 
+class Delivery:
+    """A worker for each target; targets may come while it runs, and none goes before the end."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        clock: Clock,
+        *,
+        alerts: Alerts,
+        locale: Locale,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`chance` gives numbers in [0, 1) that spread the retries."""
+        self._outbox = outbox
+        self._clock = clock
+        self._alerts = alerts
+        self._locale = locale
+        self._chance = chance
+        self._workers: dict[str, Worker] = {}
+        self._nursery: trio.Nursery | None = None
+        self._stopping = False
+
+    def __repr__(self) -> str:
+        return f"<Delivery targets={len(self._workers)}>"
+
+    def add(self, targets: Iterable[Target]) -> None:
+        """More of them, before or while it runs.
+
+        One whose URL is known already is served by the worker that it has, for the further notifiers as well, at the
+        slower rate. While delivery ends, what is for a new one stays in the outbox.
+        """
+        for target in targets:
+            address = self._outbox.add(target.address)
+            known = self._workers.get(address.id)
+            if known is not None:
+                known.keep_to(_pace(address, self._alerts))
+            else:
+                self._employ(target, address)
+
+    def _employ(self, target: Target, address: Address) -> None:
+        pace = _pace(address, self._alerts)
+        worker = Worker(target, self._outbox, pace, self._locale, self._clock, chance=self._chance)
+        self._workers[address.id] = worker
+        if self._nursery is not None and not self._stopping:
+            self._nursery.start_soon(worker.run)
+
+    async def run(
+        self,
+        stop: trio.Event,
+        *,
+        drain_s: Callable[[], float] = lambda: DRAIN_S,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Delivers until `stop`; then what is in flight has `drain_s` to end, and the rest stays in the outbox."""
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as self._nursery:
+                for worker in self._workers.values():
+                    self._nursery.start_soon(worker.run)
+                task_status.started()
+                await stop.wait()
+                self._stopping = True
+                scope.deadline = trio.current_time() + drain_s()
+                for worker in self._workers.values():
+                    worker.stop()
+        self._report_rest(interrupted=scope.cancelled_caught)
+
+    def _report_rest(self, *, interrupted: bool) -> None:
+        queued = self._outbox.queued()
+        left = {worker.name: queued[target] for target, worker in self._workers.items() if queued[target]}
+        if left or interrupted:
+            logger.warning("drained left=%d interrupted=%s by_target=%r", sum(left.values()), interrupted, left)
+        else:
+            logger.info("drained left=0")
+
+
 async def run(
     outbox: Outbox,
     targets: Sequence[Target],
@@ -75,26 +150,11 @@ async def run(
     alerts: Alerts,
     locale: Locale,
     drain_s: Callable[[], float] = lambda: DRAIN_S,
-    chance: Callable[[], float] = random.random,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Delivers until `stop`; then what is in flight has `drain_s` to end, and the rest stays in the outbox.
-
-    `chance` gives numbers in [0, 1) that spread the retries.
-    """
-    workers = [
-        Worker(target, outbox, _pace(target.address, alerts), locale, clock, chance=chance) for target in targets
-    ]
-    with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            for worker in workers:
-                nursery.start_soon(worker.run)
-            task_status.started()
-            await stop.wait()
-            scope.deadline = trio.current_time() + drain_s()
-            for worker in workers:
-                worker.stop()
-    _report_rest(outbox, targets, interrupted=scope.cancelled_caught)
+    """`Delivery` with targets that stay the same."""
+    delivery = Delivery(outbox, clock, alerts=alerts, locale=locale)
+    delivery.add(targets)
+    await delivery.run(stop, drain_s=drain_s)
 
 
 def target_id(url: SecretStr) -> str:
@@ -130,9 +190,7 @@ def _add(found: _Found, target: ThreadTarget) -> None:
     if known is None:
         found.targets[target.address.id] = target
         return
-    names = tuple(dict.fromkeys((*known.address.notifiers, *target.address.notifiers)))
-    spacing_ns = max(known.address.spacing_ns, target.address.spacing_ns)
-    found.targets[target.address.id] = known.at(replace(known.address, notifiers=names, spacing_ns=spacing_ns))
+    found.targets[target.address.id] = known.at(known.address.serving(target.address))
 
 
 def _nanoseconds(notifier: Notifier) -> int:
@@ -142,12 +200,3 @@ def _nanoseconds(notifier: Notifier) -> int:
 def _pace(address: Address, alerts: Alerts) -> Pace:
     digest_ns, ttl_ns = (round(span.total_seconds() * SECOND_NS) for span in (alerts.digest, alerts.ttl))
     return Pace(address.spacing_ns, digest_ns, ttl_ns)
-
-
-def _report_rest(outbox: Outbox, targets: Sequence[Target], *, interrupted: bool) -> None:
-    queued = outbox.queued()
-    left = {target.address.name: queued[target.address.id] for target in targets if queued[target.address.id]}
-    if left or interrupted:
-        logger.warning("drained left=%d interrupted=%s by_target=%r", sum(left.values()), interrupted, left)
-    else:
-        logger.info("drained left=0")

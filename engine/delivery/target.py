@@ -1,7 +1,7 @@
 """A target: one place that a message can be sent to, and what can come of it. Outbox and workers share these words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import trio
@@ -24,6 +24,11 @@ class Address:
     """The notifiers whose messages go here; one URL may stand in several."""
     spacing_ns: int = 0
     """Least time between two messages."""
+
+    def serving(self, other: "Address") -> "Address":
+        """The same place for the notifiers of both, at the slower rate; it keeps its name."""
+        names = tuple(dict.fromkeys((*self.notifiers, *other.notifiers)))
+        return replace(self, notifiers=names, spacing_ns=max(self.spacing_ns, other.spacing_ns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,10 @@ class Batch:
 
 
 class Outbox(Protocol):
-    """The store, as a worker sees it. Every `now` is nanoseconds since the epoch."""
+    """The store, as workers see it. Every `now` is nanoseconds since the epoch."""
+
+    def add(self, address: Address) -> Address:
+        """One more target, or further notifiers of a known one; → its address from now on."""
 
     def waiting(self, target: str) -> Waiting | None: ...
 

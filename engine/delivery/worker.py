@@ -44,6 +44,16 @@ class Worker:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._target.address.name!r}>"
 
+    @property
+    def name(self) -> str:
+        return self._target.address.name
+
+    def keep_to(self, pace: Pace) -> None:
+        """Another pace from now on; a rest goes by it at once."""
+        self._pace = pace
+        if self._resting is not None:
+            self._resting.cancel()
+
     def stop(self) -> None:
         """Come to an end: what is in flight may end by itself, and what only waited for its digest is sent now."""
         self._stopping = True

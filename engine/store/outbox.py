@@ -131,6 +131,17 @@ class Outbox:
         self.unrouted = 0
         """Notices that no target took, because their notifiers have none."""
 
+    def add(self, address: Address) -> Address:
+        """One more target; one that is known already serves further notifiers by it, at the slower rate.
+
+        → its address as it is from now on. Counts and queue of a known one go on; what was said earlier to notifiers
+        that had no target stays untold.
+        """
+        lane = self._lanes.setdefault(address.id, _Lane(address))
+        lane.address = lane.address.serving(address)
+        self._unrouted_names.difference_update(lane.address.notifiers)
+        return lane.address
+
     def commit(self, notices: Sequence[Notice], now: int) -> None:
         """Keeps the notices and puts the unsuppressed ones into the queues of their notifiers' targets.
 

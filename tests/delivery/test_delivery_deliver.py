@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from urllib.parse import quote
 
 import pytest
@@ -39,14 +40,12 @@ def build(*urls: str, loopback_only: bool = False) -> deliver.Targets:
 
 @asynccontextmanager
 async def delivering(targets: Sequence[Target], drain_s: float = 1) -> AsyncIterator[tuple[Outbox, Clock]]:
-    store, clock, stop = Outbox([target.address for target in targets]), Clock(), trio.Event()
+    store, clock, stop = Outbox([]), Clock(), trio.Event()
     alerts = Alerts.model_construct(digest=timedelta(0), ttl=timedelta(minutes=30))
+    delivery = deliver.Delivery(store, clock, alerts=alerts, locale=Locale.KO)
+    delivery.add(targets)
     async with trio.open_nursery() as nursery:
-
-        async def run() -> None:
-            await deliver.run(store, targets, clock, stop, alerts=alerts, locale=Locale.KO, drain_s=lambda: drain_s)
-
-        nursery.start_soon(run)
+        nursery.start_soon(partial(delivery.run, stop, drain_s=lambda: drain_s))
         yield store, clock
         stop.set()
 

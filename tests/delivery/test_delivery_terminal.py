@@ -120,7 +120,9 @@ async def test_a_full_pipe_delays_nobody_and_loses_nothing() -> None:
 
 async def _deliver(store: Outbox, built: deliver.Targets, clock: Clock, stop: trio.Event) -> None:
     alerts = Alerts.model_validate({"digest": "0s"})
-    await deliver.run(store, built.targets, clock, stop, alerts=alerts, locale=Locale.KO)
+    delivery = deliver.Delivery(store, clock, alerts=alerts, locale=Locale.KO)
+    delivery.add(built.targets)
+    await delivery.run(stop)
 
 
 def _read_until(descriptor: int, end: bytes) -> bytes:

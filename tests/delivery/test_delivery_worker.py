@@ -11,7 +11,7 @@ from delivery_samples import a_notice
 
 from engine.clock import Clock
 from engine.config.model import Alerts
-from engine.delivery import deliver
+from engine.delivery.deliver import Delivery
 from engine.delivery.target import Address, Delivered, Failed, Message, Outcome, Target, Unknown
 from engine.kst import SECOND_NS
 from engine.locale import Locale
@@ -80,23 +80,15 @@ class House:
     ) -> None:
         self.clock = Clock()
         self.start = trio.current_time()
-        self.store = Outbox([target.address for target in targets])
+        self.store = Outbox([])
         self.stop = trio.Event()
-        self.targets = targets
-        self.alerts = Alerts.model_construct(ttl=timedelta(seconds=ttl_s), digest=timedelta(seconds=digest_s))
+        alerts = Alerts.model_construct(ttl=timedelta(seconds=ttl_s), digest=timedelta(seconds=digest_s))
+        self.delivery = Delivery(self.store, self.clock, alerts=alerts, locale=Locale.EN, chance=lambda: 0.0)
+        self.delivery.add(targets)
         nursery.start_soon(self._run)
 
     async def _run(self) -> None:
-        await deliver.run(
-            self.store,
-            self.targets,
-            self.clock,
-            self.stop,
-            alerts=self.alerts,
-            locale=Locale.EN,
-            drain_s=lambda: 5.0,
-            chance=lambda: 0.0,
-        )
+        await self.delivery.run(self.stop, drain_s=lambda: 5.0)
 
     def commit(self, *names: str, severity: Severity = Severity.WARNING, notify: str = "desk") -> None:
         now = self.clock.now()
@@ -361,3 +353,90 @@ async def test_unknown_from_the_target_itself_may_repeat(
     house.commit("a")
     await trio.sleep(10)
     assert target.sent[1][1].body.endswith("may repeat an earlier message")
+
+
+# -- targets that come while it runs
+
+
+async def test_a_target_that_comes_later_gets_what_is_for_it(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    early, late = Fake(), Fake(name="night[1] fake", notifier="night")
+    house = House(nursery, [early])
+    await trio.sleep(5)
+    house.commit("before", notify="night")
+    house.delivery.add([late])
+    house.commit("a", notify="night")
+    house.commit("b")
+    await trio.sleep(5)
+    assert late.titles() == ["title of a"]  # what was before it had no target: it is counted, and in the log
+    assert early.titles() == ["title of b"]
+    assert house.store.unrouted == 1
+
+
+async def test_a_known_url_serves_the_further_notifier_once_and_at_the_slower_rate(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    known, again = Fake(), Fake(notifier="night", spacing_s=60)
+    house = House(nursery, [known])
+    house.commit("a")
+    await trio.sleep(5)
+    house.commit("b")
+    house.delivery.add([again])
+    house.commit("c", notify="night")
+    await trio.sleep(120)
+    assert known.times(house.start) == [2.0, 62.0]
+    assert known.titles() == ["title of a", "title of b · and 1 more"]
+    assert again.sent == []
+    (status,) = house.store.status()
+    assert status.address.notifiers == ("desk", "night")
+
+
+async def test_a_slower_rate_holds_at_once_for_what_is_waited_for(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    known = Fake(spacing_s=10)
+    house = House(nursery, [known])
+    house.commit("a")
+    await trio.sleep(5)
+    house.commit("b")
+    await trio.sleep(1)
+    house.delivery.add([Fake(notifier="night", spacing_s=60)])
+    await trio.sleep(120)
+    assert known.times(house.start) == [2.0, 62.0]
+
+
+async def test_what_comes_while_delivery_ends_stays_in_the_outbox(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    hanging, late = Fake(never), Fake(name="night[1] fake", notifier="night")
+    house = House(nursery, [hanging])
+    house.commit("a")
+    await trio.sleep(5)
+    house.stop.set()
+    await trio.sleep(1)
+    house.delivery.add([late])
+    house.commit("b", notify="night")
+    await trio.sleep(60)
+    assert late.sent == []
+    assert house.store.queued() == {"desk[1] fake": 1, "night[1] fake": 1}
+
+
+def test_a_known_target_keeps_its_queue_counts_and_name() -> None:
+    store = Outbox([Address("u1", "desk[1] fake", ("desk",), 5)])
+    store.commit([a_notice("a")], 0)
+    assert store.add(Address("u1", "night[3] fake", ("night",), 3)) == Address(
+        "u1", "desk[1] fake", ("desk", "night"), 5
+    )
+    assert store.queued() == {"u1": 1}
+    store.commit([a_notice("b", notify=("night",)), a_notice("c", notify=("desk", "night"))], 0)
+    assert store.queued() == {"u1": 3}
+
+
+def test_a_notifier_without_a_target_gets_one(caplog: pytest.LogCaptureFixture) -> None:
+    store = Outbox([])
+    store.commit([a_notice("a"), a_notice("b")], 0)
+    assert len([record for record in caplog.records if "unrouted" in record.getMessage()]) == 1
+    store.add(Address("u1", "desk[1] fake", ("desk",)))
+    store.commit([a_notice("c")], 0)
+    assert (store.unrouted, store.queued()) == (2, {"u1": 1})
