@@ -206,6 +206,40 @@ TEXTS: Mapping[str, Text] = {
         "값이 없는 예시 알림({state})에서 템플릿이 실패합니다: {reason}. "
         "계산하기 전에 {{% if value is not none %}}으로 확인하세요",
     ),
+    # tests for rules
+    "series-or-recording": Text(
+        "needs [[test.series]] or a recording, and not both", "[[test.series]]와 recording 중 하나만 필요합니다"
+    ),
+    "only-with-recording": Text("goes with recording only", "recording과 함께만 쓸 수 있습니다"),
+    "not-steps": Text(
+        '"{found}" is no series; write "0+30000x60" (start+step x count) or a list of whole numbers',
+        '"{found}": 수열이 아닙니다. "0+30000x60"(시작값+증분x개수) 또는 정수 목록을 쓰세요',
+    ),
+    "too-many-values": Text("has more than {limit} values", "값이 {limit}개를 넘습니다"),
+    "is-derived": Text("is derived ({sources}); leave it out", "계산되는 값입니다({sources}). 빼고 쓰세요"),
+    "not-as-many": Text(
+        "has {found} values, {other} has {allowed}", "값이 {found}개인데 {other}은(는) {allowed}개입니다"
+    ),
+    "no-series": Text("needs at least one field, such as buy_volume", "buy_volume 같은 필드가 하나 이상 필요합니다"),
+    "not-a-moment": Text(
+        '"{found}" is no moment; write "2026-11-20T09:10:00" (KST)',
+        '"{found}": 시각이 아닙니다. "2026-11-20T09:10:00"처럼 쓰세요(KST)',
+    ),
+    "not-an-offset": Text(
+        '"{found}" is no time from the start; write "5m30s" or "5m30.25s"',
+        '"{found}": 시작부터의 시간이 아닙니다. "5m30s" 또는 "5m30.25s"처럼 쓰세요',
+    ),
+    "lasts-too-long": Text("lasts longer than {limit}", "{limit}보다 오래 걸립니다"),
+    "unknown-rule": Text('no rule of this test is named "{found}"', '이 테스트의 규칙 중 "{found}"은(는) 없습니다'),
+    "not-watched": Text(
+        '"{found}" is watched by no rule of this test', '이 테스트의 규칙 중 "{found}"을(를) 감시하는 것이 없습니다'
+    ),
+    "not-watched-by": Text(
+        'the rule "{rule}" does not watch "{found}"', '규칙 "{rule}"은(는) "{found}"을(를) 감시하지 않습니다'
+    ),
+    "unknown-value": Text(
+        'the rule has no value "{found}"; it has {allowed}', '규칙에 "{found}" 값이 없습니다. 있는 값: {allowed}'
+    ),
     "not-in-this-version": Text("is not in this version yet", "이 버전에는 아직 없습니다"),
 }
 
