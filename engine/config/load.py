@@ -60,6 +60,11 @@ class Configuration:
         return self.path.parent / self.settings.state / f"{feed.source}-{feed.market}"
 
     @property
+    def recordings_folder(self) -> Path:
+        """A file of each day's frames."""
+        return self.state_folder / "recordings"
+
+    @property
     def scenario(self) -> Path | None:
         """The file of faults that the simulator plays, if any."""
         written = self.settings.simulator.scenario
