@@ -32,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "kis": {"clock"},
     "simulator": {"clock", "toml", "validation"},
     "delivery": {"clock", "template"},
-    "store": {"delivery"},
+    "store": {"delivery", "evaluation"},
     "ops": {"plan"},
     # what looks at them
     "incidents": {"delivery", "evaluation", "kis"},
@@ -63,6 +63,7 @@ PURE = [
     "rules/document", "rules/model", "rules/names", "session", "silences/model", "simulator/codes", "simulator/desk",
     "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
     "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",
+    "store/batch", "store/schema",
     "symbols/master", "symbols/mst", "template", "text", "trading_days", "units", "ops/overview",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}
