@@ -6,7 +6,7 @@ tomllib reads the values and is the judge of what is valid; tree-sitter only tel
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Document:
     path: str
     data: Mapping[str, Any]
     lines: Mapping[Location, int]
+    bodies: Mapping[Location, tuple[int, int]] = field(default_factory=dict)
+    """First and last line of what stands between the quotes of texts over several lines."""
 
     def line(self, location: Location) -> int | None:
         """Line of the key, or of the nearest table around it where the key itself is missing."""
@@ -48,6 +50,14 @@ class Document:
         if "found" in detail and isinstance(written, str) and "${" in written:
             detail |= {"found": written, "nearest": ""}
         return Problem(self.path, self.line(location), key_text(location), code, detail)
+
+    def problem_within(self, location: Location, line: int | None, code: str, **detail: str) -> Problem:
+        """A problem in a text of several lines, at that line of it, counted from 1, where that can be told."""
+        problem = self.problem(location, code, **detail)
+        first, last = self.bodies.get(location, (0, -1))
+        written = self._written(location)
+        as_written = isinstance(written, str) and written.count("\n") == last - first  # no \n, no line joined by a \
+        return replace(problem, line=first + line - 1) if line and as_written else problem
 
     def _written(self, location: Location) -> Any:
         value: Any = self.data
@@ -69,8 +79,10 @@ def key_text(location: Location) -> str:
 
 def read(path: Path) -> Document:
     """Read a file. Raises ConfigurationError where it is missing, unreadable, too large, not UTF-8 or not TOML."""
-    shown = str(path)
+    shown = str(path).encode(errors="replace").decode()  # a name in cp949 is no text
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise _failed(shown, None, "not-a-regular-file")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
@@ -91,7 +103,7 @@ def parse(raw: bytes, path: str) -> Document:
     text = text.replace("\r\n", "\n")
     try:
         data = tomllib.loads(text)
-        return Document(path, _frozen(data), _lines(text))
+        return Document(path, _frozen(data), *_places(text))
     except tomllib.TOMLDecodeError as error:
         match = _AT_LINE.search(str(error))
         line = int(match[1]) if match else text.count("\n") + 1
@@ -119,13 +131,21 @@ def _parser() -> tree_sitter.Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_toml.language()))
 
 
-def _lines(text: str) -> dict[Location, int]:
-    """Line of every key and array entry. The text has passed tomllib, so the tree is whole."""
-    lines: dict[Location, int] = {}
+_Lines = dict[Location, int]
+_Bodies = dict[Location, tuple[int, int]]
+
+
+def _places(text: str) -> tuple[_Lines, _Bodies]:
+    """Line of every key and array entry; of texts over several lines, where they begin and end.
+
+    The text has passed tomllib, so the tree is whole.
+    """
+    lines: _Lines = {}
+    bodies: _Bodies = {}
     counts: dict[Location, int] = {}  # elements seen so far of each [[array of tables]]
     for node in _parser().parse(text.encode()).root_node.named_children:
         if node.type == "pair":
-            _note_pair(node, (), lines)
+            _note_pair(node, (), lines, bodies)
         elif node.type in ("table", "table_array_element"):
             header, *rest = node.named_children
             location = _absolute(_key(header), counts)
@@ -136,29 +156,33 @@ def _lines(text: str) -> dict[Location, int]:
             _note(location, _line(node), lines)
             for pair in rest:
                 if pair.type == "pair":
-                    _note_pair(pair, location, lines)
-    return lines
+                    _note_pair(pair, location, lines, bodies)
+    return lines, bodies
 
 
-def _note_pair(pair: tree_sitter.Node, base: Location, lines: dict[Location, int]) -> None:
+def _note_pair(pair: tree_sitter.Node, base: Location, lines: _Lines, bodies: _Bodies) -> None:
     key, value = (child for child in pair.named_children if child.type != "comment")
     location = (*base, *_key(key))
     _note(location, _line(pair), lines)
-    _note_value(value, location, lines)
+    _note_value(value, location, lines, bodies)
 
 
-def _note_value(value: tree_sitter.Node, location: Location, lines: dict[Location, int]) -> None:
+def _note_value(value: tree_sitter.Node, location: Location, lines: _Lines, bodies: _Bodies) -> None:
     inner = [child for child in value.named_children if child.type != "comment"]
     if value.type == "inline_table":
         for pair in inner:
-            _note_pair(pair, location, lines)
+            _note_pair(pair, location, lines, bodies)
     elif value.type == "array":
         for index, element in enumerate(inner):
             lines[(*location, index)] = _line(element)
-            _note_value(element, (*location, index), lines)
+            _note_value(element, (*location, index), lines, bodies)
+    elif value.type == "string" and value.end_point.row > value.start_point.row:
+        assert value.text is not None
+        begins_below = value.text[3:4] == b"\n"  # TOML drops a line break right behind the quotes
+        bodies[location] = (_line(value) + begins_below, int(value.end_point.row) + 1)
 
 
-def _note(location: Location, line: int, lines: dict[Location, int]) -> None:
+def _note(location: Location, line: int, lines: _Lines) -> None:
     """A dotted key also opens the tables on its way."""
     for length in range(1, len(location)):
         lines.setdefault(location[:length], line)

@@ -1,7 +1,7 @@
 """Pydantic's findings → our problems: every error of a file at once, with its line, in words of the user's file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -44,6 +44,40 @@ def validate(model: type[_Model], data: Any, document: Document, base: Location 
         # include_input=False: an input may be a secret
         found = error.errors(include_input=False, include_url=False)
         return [_problem(details, model, data, document, base) for details in found]
+
+
+def validate_rest(
+    model: type[_Model], data: Any, document: Document, base: Location, *, missing: Mapping[str, Any]
+) -> tuple[_Model, list[Problem], frozenset[Location]]:
+    """`data`, a table, less what is wrong with it; all that is wrong; and the places that were left out.
+
+    So that what goes together can be checked where single values are wrong. Needs a model whose required keys are all
+    in `missing`, which stands for them where they have no usable value.
+    """
+    try:
+        return model.model_validate(data), [], frozenset()
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+    problems = [_problem(details, model, data, document, base) for details in found]
+    gone = {_left_out(tuple(step for step in details["loc"] if step != "[key]")) for details in found}
+    rest = _without(data, gone, ())
+    return model.model_validate({**missing, **rest}), problems, frozenset((*base, *place) for place in gone)
+
+
+def _left_out(location: Location) -> Location:
+    """The key that holds it: an element left out of a list would move the others."""
+    while isinstance(location[-1], int):
+        location = location[:-1]
+    return location
+
+
+def _without(value: Any, gone: Collection[Location], at: Location) -> Any:
+    if isinstance(value, dict):
+        kept = ((key, inner) for key, inner in value.items() if (*at, key) not in gone)
+        return {key: _without(inner, gone, (*at, key)) for key, inner in kept}
+    if isinstance(value, tuple):
+        return tuple(_without(inner, gone, (*at, index)) for index, inner in enumerate(value))
+    return value
 
 
 def _problem(details: ErrorDetails, model: type[BaseModel], data: Any, document: Document, base: Location) -> Problem:

@@ -41,10 +41,17 @@ def _plain(value: object) -> Number:
 def _pair(value: object) -> object:
     if not isinstance(value, tuple) or len(value) != 2:
         raise WrongValueError("not-a-pair")
-    low, high = (_amount(end) for end in value)
+    low, high = (_end(end, index) for index, end in enumerate(value))
     if low[0] > high[0]:
         raise WrongValueError("not-a-pair")
     return low, high
+
+
+def _end(value: object, index: int) -> Amount:
+    try:
+        return _amount(value)
+    except WrongValueError as error:
+        raise WrongValueError(error.code, at=(index,), **error.detail) from None
 
 
 def _duration(value: object) -> object:
@@ -160,8 +167,8 @@ class Defaults(Table):
     active: Annotated[tuple[ActiveSpan, ...], AfterValidator(_not_empty)] = (SESSION,)
     severity: Annotated[Severity, Field(strict=False)] = Severity.WARNING
     notify: tuple[str, ...] | None = None
-    title: str | None = None
-    message: str | None = None
+    title: str = ""
+    message: str = ""
     chart: bool | None = None
     labels: dict[str, str] = {}
 

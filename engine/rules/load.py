@@ -5,11 +5,13 @@ edit can never replace what worked.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from engine import toml, units
+from engine import template, toml, units
 from engine.errors import ConfigurationError
 from engine.problems import Problem, nearest
 from engine.rules.document import Amount, Defaults, Entry, File, RuleTable
@@ -26,10 +28,13 @@ from engine.rules.model import (
 from engine.rules.names import Names
 from engine.symbols.master import Master
 from engine.toml import Document, Location
-from engine.validation import validate
+from engine.validation import validate_rest
 
 MAX_FOLDERS = 1_000
 """Below the rules folder: whoever points it at a whole disk shall not wait for it."""
+
+MAX_DEPTH = 20
+"""Of conditions in conditions: nobody reads more, and each level is a level of recursion here and in the evaluation."""
 
 _OPERATORS = tuple(operator.value for operator in Operator)
 _EVENT_KEYS = ("for_", "keep_firing_for", "repeat", "resolved")
@@ -59,31 +64,28 @@ class _Draft:
     excluded: frozenset[str]
 
 
-def load(folder: Path, world: World) -> tuple[Rule, ...]:
+def load(folder: Path, world: World, *more: Document) -> tuple[Rule, ...]:
     """All rules below `folder`, enabled or not, in the order of files by name and rules in the file.
 
-    Raises ConfigurationError with every problem of every file.
+    `more`: files that are not there yet, read as if they were. Raises ConfigurationError with every problem of every
+    file.
     """
-    return load_files(rule_files(folder), world)
+    return load_files(rule_files(folder), world, *more)
 
 
-def load_files(paths: Sequence[Path], world: World) -> tuple[Rule, ...]:
+def load_files(paths: Sequence[Path], world: World, *more: Document) -> tuple[Rule, ...]:
     """The rules of just these files, in their order, as if they were all that there are."""
-    problems: list[Problem] = []
-    drafts: list[_Draft] = []
-    names = Names(world.master)
+    reading = _Reading(world)
     for path in paths:
         try:
             document = toml.read(path)
         except ConfigurationError as error:
-            problems += error.problems
-            continue
-        drafts += _read_file(document, world, names, problems)
-    problems += _named_twice(drafts)
-    rules = _with_stars_resolved(drafts, problems)
-    if problems:
-        raise ConfigurationError(sorted(problems, key=lambda problem: (problem.file, problem.line or 0)))
-    return rules
+            reading.problems += error.problems
+        else:
+            reading.add(document)
+    for document in more:
+        reading.add(document)
+    return reading.rules()
 
 
 def rule_files(folder: Path) -> list[Path]:
@@ -111,25 +113,102 @@ def _refuse(error: OSError) -> None:
     raise ConfigurationError([Problem(str(error.filename), None, "", "unreadable", {"reason": reason})])
 
 
-def _read_file(document: Document, world: World, names: Names, problems: list[Problem]) -> Iterator[_Draft]:
-    file = validate(File, document.data, document)
-    if isinstance(file, list):
-        problems += file
-        return
-    groups = {
-        name: _group_members(members, names, document, ("groups", name), problems)
-        for name, members in file.groups.items()
-    }
-    for index, table in enumerate(file.rule):
-        reader = _RuleReader(document, ("rule", index), world, names, groups, problems)
-        if draft := reader.read(table, file.defaults):
-            yield draft
+class _Reading:
+    """All files of one set: what they hold, and everything that is wrong with them."""
+
+    def __init__(self, world: World) -> None:
+        self.problems: list[Problem] = []
+        self._world = world
+        self._names = Names(world.master)
+        self._drafts: list[_Draft] = []
+        self._first: dict[str, str] = {}  # name → file:line of the first rule that has it
+
+    def add(self, document: Document) -> None:
+        tables = document.data.get("rule", ())
+        whole = not isinstance(tables, tuple)
+        file, problems, gone = validate_rest(
+            File, document.data if whole else {**document.data, "rule": ()}, document, (), missing={}
+        )
+        self.problems += problems
+        groups = _Groups(
+            {
+                name: _group_members(members, self._names, document, ("groups", name), self.problems)
+                for name, members in file.groups.items()
+            },
+            gone,
+        )
+        own = file.defaults.model_fields_set
+        common = _RuleReader(document, ("defaults",), self._world, self._names, groups, self.problems, gone, own)
+        common.check_defaults(file.defaults)
+        for index, data in enumerate(() if whole else tables):
+            self._add_rule(data, replace(common, at=("rule", index)), file.defaults)
+
+    def _add_rule(self, data: Any, reader: "_RuleReader", defaults: Defaults) -> None:
+        document, at = reader.document, reader.at
+        if not isinstance(data, dict):
+            self.problems.append(document.problem(at, "not-table"))
+            return
+        data, deep = _without_depths(data, document, at)
+        table, problems, gone = validate_rest(RuleTable, data, document, at, missing={"name": "?"})
+        self.problems += [*deep, *problems]
+        self._note_name(data.get("name"), document, at)
+        gone |= {(*at, problem.key.rpartition(".")[2]) for problem in deep}
+        reader = replace(reader, gone=reader.gone | gone, own=table.model_fields_set)
+        draft = reader.read(table, defaults)
+        if draft is not None and not gone:
+            self._drafts.append(draft)
+
+    def _note_name(self, name: Any, document: Document, at: Location) -> None:
+        """Also of rules that are wrong otherwise. Two ways to write the same syllables are one name to who reads."""
+        if not isinstance(name, str) or not name.strip():
+            return
+        key = unicodedata.normalize("NFC", name).strip()
+        if key in self._first:
+            self.problems.append(
+                document.problem((*at, "name"), "rule-named-twice", found=name, other=self._first[key])
+            )
+        else:
+            self._first[key] = f"{document.path}:{document.line(at)}"
+
+    def rules(self) -> tuple[Rule, ...]:
+        rules = _with_stars_resolved(self._drafts, self.problems)
+        if self.problems:
+            ordered = sorted(_each_once(self.problems), key=lambda problem: (problem.file, problem.line or 0))
+            raise ConfigurationError(ordered)
+        return rules
+
+
+def _each_once(problems: Iterable[Problem]) -> list[Problem]:
+    """A default that is wrong is wrong for every rule of its file, and one mistake."""
+    seen: dict[tuple[object, ...], Problem] = {}
+    for each in problems:
+        seen.setdefault((each.file, each.line, each.key, each.code, each.detail.get("found")), each)
+    return list(seen.values())
+
+
+def _without_depths(data: dict[str, Any], document: Document, at: Location) -> tuple[dict[str, Any], list[Problem]]:
+    """The table less the conditions that are nested too deeply: what follows goes down to the bottom of them."""
+    deep = [key for key in Logic if key in data and _is_deeper(data[key], MAX_DEPTH)]
+    problems = [document.problem((*at, key.value), "nested-too-deeply", limit=str(MAX_DEPTH)) for key in deep]
+    return {key: value for key, value in data.items() if key not in deep}, problems
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
+    if isinstance(value, dict):
+        limit -= 1
+    return limit < 0 or any(_is_deeper(each, limit) for each in inner)
 
 
 def _group_members(
     entries: Sequence[str], names: Names, document: Document, at: Location, problems: list[Problem]
 ) -> tuple[str, ...]:
-    found = [_code(entry, names, document, (*at, index), problems) for index, entry in enumerate(entries)]
+    found: list[str] = []
+    for index, entry in enumerate(entries):
+        if entry == "*" or entry.startswith("@"):
+            problems.append(document.problem((*at, index), "not-in-a-group", found=entry))
+        else:
+            found.append(_code(entry, names, document, (*at, index), problems))
     return tuple(dict.fromkeys(code for code in found if code))
 
 
@@ -142,16 +221,6 @@ def _code(entry: str, names: Names, document: Document, at: Location, problems: 
     return ""
 
 
-def _named_twice(drafts: Sequence[_Draft]) -> Iterator[Problem]:
-    first: dict[str, _Draft] = {}
-    for draft in drafts:
-        other = first.setdefault(draft.rule.name, draft)
-        if other is not draft:
-            place = f"{other.rule.file}:{other.rule.line}"
-            at = (*draft.at, "name")
-            yield draft.document.problem(at, "rule-named-twice", found=draft.rule.name, other=place)
-
-
 def _with_stars_resolved(drafts: Sequence[_Draft], problems: list[Problem]) -> tuple[Rule, ...]:
     """A star is every symbol that any enabled rule names, in the order in which they are first named."""
     everything = dict.fromkeys(
@@ -162,16 +231,29 @@ def _with_stars_resolved(drafts: Sequence[_Draft], problems: list[Problem]) -> t
         if symbol != "*" and symbol not in draft.excluded
     )
     rules = []
+    complete = not problems  # else a star may be empty for want of the rules that are wrong
     for draft in drafts:
         excluded = draft.excluded | (everything.keys() if "*" in draft.excluded else frozenset())
         wanted: list[str] = []
         for symbol in draft.rule.symbols:
             wanted += everything if symbol == "*" else [symbol]
         symbols = tuple(symbol for symbol in dict.fromkeys(wanted) if symbol not in excluded)
-        if not symbols and draft.rule.enabled:
+        sure = complete or "*" not in (*draft.rule.symbols, *draft.excluded)
+        if not symbols and draft.rule.enabled and sure:
             problems.append(draft.document.problem((*draft.at, "symbols"), "no-symbols"))
         rules.append(replace(draft.rule, symbols=symbols))
     return tuple(rules)
+
+
+class _Groups(NamedTuple):
+    """Of one file."""
+
+    members: Mapping[str, tuple[str, ...]]
+    gone: Collection[Location]
+    """Those that are there, but wrong: who names them makes no mistake."""
+
+    def hide(self, name: str) -> bool:
+        return ("groups",) in self.gone or ("groups", name) in self.gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,21 +264,33 @@ class _RuleReader:
     at: Location
     world: World
     names: Names
-    groups: Mapping[str, tuple[str, ...]]
+    groups: _Groups
     problems: list[Problem]
+    gone: frozenset[Location]
+    """What was wrong in itself and is left out of the table; nobody shall be told that it is missing."""
+    own: Collection[str]
+    """Keys that the table sets itself; a rule's others are its file's defaults."""
 
-    def read(self, table: RuleTable, defaults: Defaults) -> _Draft | None:
+    def check_defaults(self, defaults: Defaults) -> None:
+        """What is wrong with them whether or not a rule inherits it. A template is tried on who does."""
+        self._check_values(defaults)
+        for key in ("symbols", "exclude"):
+            self._entries(getattr(defaults, key), key)
+        self._notify(defaults)
+
+    def read(self, own: RuleTable, defaults: Defaults) -> _Draft | None:
         """The rule, or nothing if anything about it is wrong."""
+        table = _merged(own, defaults)
         before = len(self.problems)
-        own, table = table, _merged(table, defaults)
-        self._check_supported(table)
+        self._check_values(table)
+        self._check_event_rule(own)
         when = self._conditions(table, self.at, top=True)
-        symbols = self._symbols(table.symbols, "symbols", table)
-        excluded = self._symbols(table.exclude, "exclude", table)
+        symbols = self._symbols(table)
+        excluded = self._entries(table.exclude, "exclude")
         notify = self._notify(table)
         if isinstance(when, Condition):
             when = Group(Logic.ALL, (when,))
-        if when is None or len(self.problems) > before:
+        if when is None:
             return None
         rule = Rule(
             name=table.name,
@@ -214,40 +308,56 @@ class _RuleReader:
             active=table.active,
             severity=table.severity,
             notify=notify,
+            title=table.title,
+            message=table.message,
             chart=table.chart,
             labels=tuple(table.labels.items()),
             file=self.document.path,
             line=self.document.line(self.at) or 0,
         )
-        self._check_event_rule(rule, own)
+        self._check_templates(rule)
         return _Draft(rule, self.document, self.at, frozenset(excluded)) if len(self.problems) == before else None
+
+    def _place(self, key: str) -> Location:
+        """Where a key of the rule is written: in the rule, or in the defaults of its file."""
+        return (*self.at, key) if key in self.own else ("defaults", key)
 
     def _problem(self, at: Location, code: str, **detail: str) -> None:
         self.problems.append(self.document.problem(at, code, **detail))
 
-    def _check_supported(self, table: RuleTable) -> None:
+    def _check_values(self, table: Defaults) -> None:
         if table.aggregate not in (None, "sum"):
-            self._problem((*self.at, "aggregate"), "not-one-of", found=str(table.aggregate), allowed='"sum"')
-        for key in ("title", "message"):
-            if getattr(table, key) is not None:
-                self._problem((*self.at, key), "not-in-this-version")
+            self._problem(self._place("aggregate"), "not-one-of", found=str(table.aggregate), allowed='"sum"')
         for index, span in enumerate(table.active):
             if span.is_empty(*self.world.session):
-                self._problem((*self.at, "active", index), "never-active")
+                self._problem((*self._place("active"), index), "never-active")
 
-    def _check_event_rule(self, rule: Rule, own: RuleTable) -> None:
-        if not rule.is_event:
+    def _check_event_rule(self, own: RuleTable) -> None:
+        if not _crosses(own):
             return
         for key in _EVENT_KEYS:
-            if getattr(own, key):
+            if key in own.model_fields_set:
                 self._problem((*self.at, key.rstrip("_")), "event-rule-key")
 
-    def _symbols(self, entries: Sequence[str], key: str, table: RuleTable) -> tuple[str, ...]:
-        if key == "symbols" and not entries:
-            self._problem((*self.at, key), "empty" if key in table.model_fields_set else "missing-key")
+    def _check_templates(self, rule: Rule) -> None:
+        for key in ("title", "message"):
+            at = self._place(key)
+            source = getattr(rule, key)
+            for fault in template.faults(source, rule) if source else ():
+                self.problems.append(self.document.problem_within(at, fault.line, fault.code, **fault.detail))
+
+    def _symbols(self, table: RuleTable) -> tuple[str, ...]:
+        if not table.symbols and (*self.at, "symbols") not in self.gone and ("defaults", "symbols") not in self.gone:
+            there = "symbols" in table.model_fields_set
+            self._problem(
+                self._place("symbols") if there else (*self.at, "symbols"), "empty" if there else "missing-key"
+            )
+        return self._entries(table.symbols, "symbols")
+
+    def _entries(self, entries: Sequence[str], key: str) -> tuple[str, ...]:
         found: list[str] = []
         for index, entry in enumerate(entries):
-            at = (*self.at, key, index)
+            at = (*self._place(key), index)
             if entry == "*":
                 found.append(entry)
             elif entry.startswith("@"):
@@ -257,17 +367,17 @@ class _RuleReader:
         return tuple(dict.fromkeys(found))
 
     def _group(self, name: str, at: Location) -> tuple[str, ...]:
-        if name not in self.groups:
-            self._problem(at, "unknown-group", found=name, nearest=nearest(name, self.groups))
-            return ()
-        return self.groups[name]
+        members = self.groups.members
+        if name not in members and not self.groups.hide(name):
+            self._problem(at, "unknown-group", found=name, nearest=nearest(name, members))
+        return members.get(name, ())
 
-    def _notify(self, table: RuleTable) -> tuple[str, ...]:
+    def _notify(self, table: Defaults) -> tuple[str, ...]:
         names = self.world.notify if table.notify is None else table.notify
         for index, name in enumerate(table.notify or ()):
             if name not in self.world.notifiers:
                 meant = nearest(name, self.world.notifiers)
-                self._problem((*self.at, "notify", index), "unknown-notifier", found=name, nearest=meant)
+                self._problem((*self._place("notify"), index), "unknown-notifier", found=name, nearest=meant)
         return tuple(dict.fromkeys(names))
 
     def _conditions(
@@ -277,21 +387,23 @@ class _RuleReader:
         kinds = [logic.value for logic in Logic if getattr(entry, logic) is not None]
         kinds += ["metric"] if entry.metric is not None else []
         if len(kinds) > 1:
-            self._problem(at, "several-conditions", found=", ".join(kinds))
+            self._problem((*at, kinds[1]), "several-conditions", found=", ".join(kinds))
             return None
         if kinds and kinds[0] != "metric":
             self._check_no_leftovers(entry, at)
             return self._group_of_conditions(entry, Logic(kinds[0]), at, denied=denied)
-        if not kinds and (_stray(entry) or not top):
-            self._problem(at, "no-metric")
-            return None
+        if not kinds and self._lacks(at, "metric", *Logic):
+            self._problem(at, "no-metric" if _stray(entry) or not top else "no-condition")
         if not kinds:
-            self._problem(at, "no-condition")
             return None
         condition = self._condition(entry, at)
         if denied and condition is not None and condition.operator.is_crossing:
             self._problem((*at, condition.operator.value), "crossing-under-none")
         return condition
+
+    def _lacks(self, at: Location, *keys: str) -> bool:
+        """Whether none of them was there, be it with a wrong value."""
+        return not any((*at, key) in self.gone for key in keys)
 
     def _check_no_leftovers(self, entry: Entry, at: Location) -> None:
         """An operator beside `all` would be ignored: the user meant something else."""
@@ -326,7 +438,7 @@ class _RuleReader:
             return Operator(found[0])
         if found:
             self._problem((*at, found[1]), "several-operators", found=", ".join(found))
-        else:
+        elif self._lacks(at, *_OPERATORS):
             self._problem((*at, "metric"), "no-operator", allowed=", ".join(_OPERATORS))
         return None
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.kst import DAY_NS
+
 Number = int | float
 
 
@@ -105,7 +107,8 @@ class Span:
     def is_empty(self, open_ns: int, close_ns: int) -> bool:
         """Whether it holds no moment on a day with this session (nanoseconds from KST midnight)."""
         at = {Anchor.MIDNIGHT: 0, Anchor.OPEN: open_ns, Anchor.CLOSE: close_ns}
-        return at[self.start.anchor] + self.start.offset_ns >= at[self.end.anchor] + self.end.offset_ns
+        start = max(at[self.start.anchor] + self.start.offset_ns, 0)
+        return start >= min(at[self.end.anchor] + self.end.offset_ns, DAY_NS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ BAD = [
     (HEAD + "above = 1", 1, "no-metric", "rule[1]"),
     (HEAD + 'metric = "net_volume"', 4, "no-operator", "rule[1].metric"),
     (HEAD + CONDITION + "below = 3", 6, "several-operators", "rule[1].below"),
-    (HEAD + CONDITION + 'all = [{ metric = "net_value", above = 1 }]', 1, "several-conditions", "rule[1]"),
+    (HEAD + CONDITION + 'all = [{ metric = "net_value", above = 1 }]', 4, "several-conditions", "rule[1].metric"),
     (HEAD + 'above = 3\nall = [{ metric = "net_value", above = 1 }]', 4, "no-metric", "rule[1].above"),
     ('[[rule]]\nname = " "\nsymbols = ["005930"]\n' + CONDITION, 2, "empty", "rule[1].name"),
     ('[rule]\nname = "r"', 1, "not-list", "rule"),
@@ -194,7 +194,6 @@ BAD = [
     (HEAD + CONDITION + 'notify = ["desc"]', 6, "unknown-notifier", "rule[1].notify[1]"),
     (HEAD + CONDITION + "labels = { a = 1 }", 6, "not-text", "rule[1].labels.a"),
     (HEAD + CONDITION + 'cool_down = "1m"', 6, "unknown-key", "rule[1].cool_down"),
-    (HEAD + CONDITION + 'title = "x"', 6, "not-in-this-version", "rule[1].title"),
     ('[[rule]]\nname = "r"\nsymbols = ["@semi"]\n' + CONDITION, 3, "unknown-group", "rule[1].symbols[1]"),
     ('[[rule]]\nname = "r"\nsymbols = ["삼성전지"]\n' + CONDITION, 3, "unknown-symbol", "rule[1].symbols[1]"),
     ('[[rule]]\nname = "r"\nsymbols = ["대우"]\n' + CONDITION, 3, "ambiguous-symbol", "rule[1].symbols[1]"),
@@ -237,6 +236,7 @@ def test_all_errors_of_all_files_come_at_once(tmp_path: Path) -> None:
         ("a", 6, "duration-not-text"),
         ("a", 7, "unknown-key"),
         ("b", 1, "not-toml"),
+        ("c", 2, "rule-named-twice"),
         ("d", 3, "rule-named-twice"),
     ]
 
