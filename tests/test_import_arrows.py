@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "kis": {"clock"},
     "simulator": {"clock", "toml", "validation"},
     "delivery": {"clock", "template"},
+    "recording": {"kis"},
     "store": {"delivery", "evaluation"},
     "ops": {"plan"},
     # what looks at them
@@ -60,6 +61,7 @@ PURE = [
     "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage", "incidents/reading",
     "incidents/silence", "incidents/words", "kis/backoff", "kis/budget", "kis/ghosts", "kis/protocol",
     "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale", "problems", "record",
+    "recording/lines", "recording/retention", "recording/upstream",
     "rules/document", "rules/model", "rules/names", "session", "silences/model", "simulator/codes", "simulator/desk",
     "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
     "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",
@@ -78,6 +80,8 @@ FOREIGN = {
     "jinja2": {"template.py"},
     "tree_sitter": {"toml.py"},
     "dotenv": {"config/environment.py"},
+    "zstandard": {"recording/reader.py", "recording/repair.py", "recording/writer.py"},
+    "pyarrow": {"recording/parquet.py"},
 }
 """Library → the files that may import it: each is wrapped once."""
 
