@@ -18,6 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from engine import kst, text, units
 from engine.alert import Alert, State
 from engine.delivery import words
+from engine.delivery.words import Stated
 from engine.kst import SECOND_NS
 from engine.locale import Locale
 from engine.problems import nearest
@@ -107,8 +108,9 @@ class Spoken:
     message: str
 
 
-def variables(alert: Alert, rule: Rule, told: Condition, spoken: Spoken, locale: Locale) -> dict[str, object]:
-    """Everything that a template may say of an alert. `told` is the condition that best says what happened."""
+def variables(alert: Alert, rule: Rule, stated: Stated, spoken: Spoken, locale: Locale) -> dict[str, object]:
+    """Everything that a template may say of an alert. `stated` is the condition that best says what happened."""
+    told = stated.condition
     values = dict(alert.values)
     low, *high = words.bounds(told)
     resolved = alert.state is State.RESOLVED
@@ -137,7 +139,7 @@ def variables(alert: Alert, rule: Rule, told: Condition, spoken: Spoken, locale:
         "reset": told.reset,
         "metric_text": words.metric(told, locale),
         "value_text": words.value(told, values.get(told.key), locale),
-        "threshold_text": words.limit(words.Stated(told), locale),
+        "threshold_text": words.limit(stated, locale),
         "values": MappingProxyType(values),
         "labels": MappingProxyType({key: text.unpinged(value) for key, value in alert.labels}),
         "title": spoken.title,
@@ -172,7 +174,7 @@ def faults(source: str, rule: Rule | None = None) -> list[Fault]:
 def _tried(template: Template, rule: Rule, locale: Locale) -> list[Fault]:
     """The first sample that it fails on: the others would say the same again."""
     for sample in _samples(rule):
-        told = next(rule.when.conditions())
+        told = Stated(next(rule.when.conditions()))
         spoken = Spoken("", sample.symbol, "⚠️", rule.name, rule.name)
         try:
             template.render(variables(sample, rule, told, spoken, locale))

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
-from engine import session, toml
+from engine import session, template, toml
 from engine.config.environment import PLACEHOLDER, read_environment, readable_by_others, resolve
 from engine.config.model import REAL_REST_HOST, REAL_WEBSOCKET_HOST, Notifier, Settings, Source
 from engine.errors import ConfigurationError
@@ -192,17 +192,23 @@ def _check(settings: Settings, document: Document) -> Iterator[Problem]:
     yield from _check_names(settings, document)
     yield from _check_feed(settings, document)
     yield from _check_addresses(settings, document)
+    yield from _check_templates(settings, document)
     open_ns, close_ns = _usual_session_ns(settings)
     if open_ns >= close_ns:
         yield document.problem(("session", "open"), "open-after-close")
     for location, value in (
         (("feed", "replay", "files"), settings.feed.replay.files),
-        (("alerts", "title"), settings.alerts.title),
-        (("alerts", "message"), settings.alerts.message),
         (("alerts", "heartbeat_url"), settings.alerts.heartbeat_url.get_secret_value()),
     ):
         if value:
             yield document.problem(location, "not-in-this-version")
+
+
+def _check_templates(settings: Settings, document: Document) -> Iterator[Problem]:
+    for key in ("title", "message"):
+        source = getattr(settings.alerts, key)
+        for fault in template.faults(source) if source else ():
+            yield document.problem_within(("alerts", key), fault.line, fault.code, **fault.detail)
 
 
 def _check_names(settings: Settings, document: Document) -> Iterator[Problem]:

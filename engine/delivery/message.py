@@ -5,11 +5,11 @@ beside its threshold, and nothing needs indentation or a fixed-width face: Teleg
 The signs are not coloured circles, because red means *up* and blue *down* to a Korean trader.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from engine import kst, text
+from engine import kst, template, text
 from engine.alert import Alert, State
 from engine.delivery import words
 from engine.delivery.notice import Notice
@@ -17,6 +17,7 @@ from engine.delivery.words import Stated
 from engine.kst import SECOND_NS
 from engine.locale import Locale, Text
 from engine.rules.model import Condition, Group, Logic, Number, Operator, Rule, Severity
+from engine.template import Spoken, TemplateFailedError
 
 MAX_CONDITION_LINES = 12
 """More do not fit on a phone; the first ones are those that the user wrote first."""
@@ -85,10 +86,25 @@ class _Tree(NamedTuple):
     parts: "tuple[Stated | _Tree, ...]"
 
 
-def notice(alert: Alert, rule: Rule, name: str, locale: Locale) -> Notice:
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """The user's own words for alerts of rules that have none of their own; empty: the built-in ones."""
+
+    title: str = ""
+    message: str = ""
+    failed: Callable[[str, str, str], None] = lambda _rule, _key, _reason: None
+    """Told of a template that gave no text: rule, `title` or `message`, reason. The alert goes out all the same."""
+
+
+BUILT_IN = Templates()
+
+
+def notice(alert: Alert, rule: Rule, name: str, locale: Locale, templates: Templates = BUILT_IN) -> Notice:
     """An alert with its words. `name` is the stock's name, empty if unknown; `rule` the one that made the alert."""
-    title, message = compose(alert, rule, name, locale)
+    spoken = _spoken(alert, rule, name, locale)
+    title, message = _worded(alert, rule, spoken, locale, templates)
     told = headline(alert, rule)
+    own_title = title != spoken.title
     return Notice(
         alert.id,
         alert.at,
@@ -96,31 +112,59 @@ def notice(alert: Alert, rule: Rule, name: str, locale: Locale) -> Notice:
         title,
         message,
         rule.notify,
-        line=_line(title, alert, rule, locale),
+        line=_line(title, alert, rule, locale, own_title=own_title),
         size=_size(told, dict(alert.values)),
         alert=alert,
         name=name,
     )
 
 
-def compose(alert: Alert, rule: Rule, name: str, locale: Locale) -> tuple[str, str]:
-    """Title (one line) and body (several) of one alert."""
+def compose(alert: Alert, rule: Rule, name: str, locale: Locale, templates: Templates = BUILT_IN) -> tuple[str, str]:
+    """Title (one line) and body (several) of one alert: the rule's own words, else `templates`, else the built-in."""
+    return _worded(alert, rule, _spoken(alert, rule, name, locale), locale, templates)
+
+
+def _spoken(alert: Alert, rule: Rule, name: str, locale: Locale) -> Spoken:
+    """The built-in words."""
     body = [
         *_condition_lines(alert, rule.when, locale),
         " · ".join(_times(alert, locale)),
         _RULE.of(locale).format(name=text.unpinged(rule.name)),
         text.unpinged(rule.description),
     ]
-    return _title(alert, rule, name, locale), "\n".join(line for line in body if line)
+    return Spoken(
+        name,
+        _subject(alert, rule, name, locale),
+        sign(alert.severity, resolved=alert.state is State.RESOLVED),
+        _title(alert, rule, name, locale),
+        "\n".join(line for line in body if line),
+    )
 
 
-def _line(title: str, alert: Alert, rule: Rule, locale: Locale) -> str:
-    """The title, and what a reader of one line needs besides: threshold, rule and time."""
+def _worded(alert: Alert, rule: Rule, spoken: Spoken, locale: Locale, templates: Templates) -> tuple[str, str]:
+    sources = {"title": rule.title or templates.title, "message": rule.message or templates.message}
+    said = {"title": spoken.title, "message": spoken.message}
+    if not any(sources.values()):  # nearly always
+        return spoken.title, spoken.message
+    given = template.variables(alert, rule, headline(alert, rule), spoken, locale)
+    for key, source in sources.items():
+        try:
+            said[key] = template.render(source, given, locale) if source else said[key]
+        except TemplateFailedError as error:
+            templates.failed(rule.name, key, str(error))
+    return text.clean(said["title"], MAX_TITLE) or spoken.title, said["message"]
+
+
+def _line(title: str, alert: Alert, rule: Rule, locale: Locale, *, own_title: bool) -> str:
+    """The title, and what a reader of one line needs besides: threshold, rule and time.
+
+    Beside a title of the user's own no threshold: it may speak of something else.
+    """
     time = _clock(alert.record_time or kst.clock_time(alert.at))
     if alert.state is State.RESOLVED:
         return f"{title} · {time}"
     told = headline(alert, rule)
-    threshold = "" if _in_title(told) else f" ({words.limits([told], '', locale)})"
+    threshold = "" if own_title or _in_title(told) else f" ({words.limits([told], '', locale)})"
     return f"{title}{threshold} · {text.unpinged(rule.name)} {time}"
 
 
