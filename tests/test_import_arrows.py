@@ -27,6 +27,8 @@ ROOMS: dict[str, set[str]] = {
     "config": {"template", "toml", "trading_days", "validation"},
     "symbols": {"config", "files"},
     "trading_days": set(),
+    "watching": {"rules"},
+    "silences": {"files", "rules", "toml", "validation"},
     "evaluation": set(),
     # edges
     "kis": {"clock"},
