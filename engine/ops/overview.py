@@ -65,6 +65,7 @@ _PHASES = {
     "connecting": Text("connecting", "연결 중"),
     "subscribing": Text("subscribing", "등록 중"),
     "up": Text("connected", "연결됨"),
+    "idle": Text("nothing to watch", "감시할 종목 없음"),
     "ending": Text("ending", "종료 중"),
     "stopped": Text("stopped", "종료됨"),
     "pending": Text("pending", "대기"),
