@@ -153,7 +153,7 @@ TEXTS: Mapping[str, Text] = {
         "Apprise가 받아들이는 서비스 URL이 아닙니다. appriseit.com의 해당 서비스 안내대로 쓰세요",
     ),
     "never-active": Text(
-        "ends before it starts: the rule would always sleep", "끝이 시작보다 빨라 규칙이 늘 쉬게 됩니다"
+        "holds no time of any day: the rule would always sleep", "하루 중 해당하는 시각이 없어 규칙이 늘 쉬게 됩니다"
     ),
     "too-large-a-number": Text("must not be beyond ±{limit}", "±{limit}를 넘을 수 없습니다"),
     "too-many-folders": Text("has more than {limit} folders", "폴더가 {limit}개를 넘습니다"),
@@ -286,6 +286,7 @@ class Problem:
 
 
 def nearest(found: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, or nothing."""
-    matches = get_close_matches(found, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else ""
+    """The known word that was probably meant, in whichever case, or nothing."""
+    words = {word.casefold(): word for word in known}
+    matches = get_close_matches(found.casefold(), words, n=1, cutoff=0.6)
+    return words[matches[0]] if matches else ""

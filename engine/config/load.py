@@ -76,6 +76,11 @@ class Configuration:
         return self.path.parent / self.settings.state / "symbols.json"
 
     @property
+    def silences_file(self) -> Path:
+        """What people have silenced: one for all sources and markets."""
+        return self.path.parent / self.settings.state / "silences.toml"
+
+    @property
     def usual_session_ns(self) -> tuple[int, int]:
         """Open and close of a day on which nothing is special, in nanoseconds from KST midnight."""
         return _usual_session_ns(self.settings)
