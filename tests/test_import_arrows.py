@@ -44,14 +44,16 @@ ROOMS: dict[str, set[str]] = {
     "plan": {"config", "rules", "symbols", "toml"},
     "evaluator": {"clock", "evaluation"},
     "ready": {"config", "delivery", "plan", "simulator"},
-    "replay": {"config", "delivery", "evaluation", "kis", "rules", "symbols"},
+    "replay": {"config", "delivery", "evaluation", "rules", "symbols"},
+    "rule_tests": {"evaluation", "recording", "replay", "rules", "toml", "validation"},
     "status": {"evaluation", "kis", "store"},
     "daemon": {
         "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "incidents", "kis", "ops", "ready",
         "simulator", "status", "store",
     },
     "commands": {
-        "config", "daemon", "delivery", "evaluation", "log", "ops", "ready", "replay", "simulator", "symbols",
+        "config", "daemon", "delivery", "evaluation", "log", "ops", "ready", "recording", "replay", "simulator",
+        "symbols",
     },
     "cli": {"commands"},
     "__main__": {"cli"},
@@ -82,6 +84,7 @@ FOREIGN = {
     "jinja2": {"template.py"},
     "tree_sitter": {"toml.py"},
     "dotenv": {"config/environment.py"},
+    "rich": {"replay/bar.py"},
     "zstandard": {"recording/reader.py", "recording/repair.py", "recording/writer.py"},
     "pyarrow": {"recording/parquet.py"},
 }
