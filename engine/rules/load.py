@@ -113,6 +113,18 @@ def _refuse(error: OSError) -> None:
     raise ConfigurationError([Problem(str(error.filename), None, "", "unreadable", {"reason": reason})])
 
 
+class _Groups(NamedTuple):
+    """Of one file."""
+
+    members: Mapping[str, tuple[str, ...]]
+    gone: frozenset[Location]
+    """Those that are there, but wrong: who names them makes no mistake."""
+
+    def hide(self, entry: str) -> bool:
+        """Whether it is such an `@group`."""
+        return entry.startswith("@") and not self.gone.isdisjoint({("groups",), ("groups", entry[1:])})
+
+
 class _Reading:
     """All files of one set: what they hold, and everything that is wrong with them."""
 
@@ -130,18 +142,21 @@ class _Reading:
             File, document.data if whole else {**document.data, "rule": ()}, document, (), missing={}
         )
         self.problems += problems
-        groups = _Groups(
-            {
-                name: _group_members(members, self._names, document, ("groups", name), self.problems)
-                for name, members in file.groups.items()
-            },
-            gone,
-        )
+        groups = self._groups(file, document, gone)
         own = file.defaults.model_fields_set
         common = _RuleReader(document, ("defaults",), self._world, self._names, groups, self.problems, gone, own)
         common.check_defaults(file.defaults)
         for index, data in enumerate(() if whole else tables):
             self._add_rule(data, replace(common, at=("rule", index)), file.defaults)
+
+    def _groups(self, file: File, document: Document, gone: frozenset[Location]) -> _Groups:
+        members = {}
+        for name, entries in file.groups.items():
+            before = len(self.problems)
+            members[name] = _group_members(entries, self._names, document, ("groups", name), self.problems)
+            if len(self.problems) > before:
+                gone |= {("groups", name)}
+        return _Groups(members, gone)
 
     def _add_rule(self, data: Any, reader: "_RuleReader", defaults: Defaults) -> None:
         document, at = reader.document, reader.at
@@ -155,7 +170,7 @@ class _Reading:
         gone |= {(*at, problem.key.rpartition(".")[2]) for problem in deep}
         reader = replace(reader, gone=reader.gone | gone, own=table.model_fields_set)
         draft = reader.read(table, defaults)
-        if draft is not None and not gone:
+        if draft is not None and not reader.gone:
             self._drafts.append(draft)
 
     def _note_name(self, name: Any, document: Document, at: Location) -> None:
@@ -245,17 +260,6 @@ def _with_stars_resolved(drafts: Sequence[_Draft], problems: list[Problem]) -> t
     return tuple(rules)
 
 
-class _Groups(NamedTuple):
-    """Of one file."""
-
-    members: Mapping[str, tuple[str, ...]]
-    gone: Collection[Location]
-    """Those that are there, but wrong: who names them makes no mistake."""
-
-    def hide(self, name: str) -> bool:
-        return ("groups",) in self.gone or ("groups", name) in self.gone
-
-
 @dataclass(frozen=True, slots=True)
 class _RuleReader:
     """One [[rule]] table: collects what is wrong with it into `problems`."""
@@ -290,7 +294,7 @@ class _RuleReader:
         notify = self._notify(table)
         if isinstance(when, Condition):
             when = Group(Logic.ALL, (when,))
-        if when is None:
+        if when is None or any(map(self.groups.hide, (*table.symbols, *table.exclude))):
             return None
         rule = Rule(
             name=table.name,
@@ -347,7 +351,8 @@ class _RuleReader:
                 self.problems.append(self.document.problem_within(at, fault.line, fault.code, **fault.detail))
 
     def _symbols(self, table: RuleTable) -> tuple[str, ...]:
-        if not table.symbols and (*self.at, "symbols") not in self.gone and ("defaults", "symbols") not in self.gone:
+        wrong = {(*self.at, "symbols"), ("defaults", "symbols"), ("defaults",)} & self.gone
+        if not table.symbols and not wrong:
             there = "symbols" in table.model_fields_set
             self._problem(
                 self._place("symbols") if there else (*self.at, "symbols"), "empty" if there else "missing-key"
@@ -368,7 +373,7 @@ class _RuleReader:
 
     def _group(self, name: str, at: Location) -> tuple[str, ...]:
         members = self.groups.members
-        if name not in members and not self.groups.hide(name):
+        if name not in members and not self.groups.hide(f"@{name}"):
             self._problem(at, "unknown-group", found=name, nearest=nearest(name, members))
         return members.get(name, ())
 
@@ -402,8 +407,9 @@ class _RuleReader:
         return condition
 
     def _lacks(self, at: Location, *keys: str) -> bool:
-        """Whether none of them was there, be it with a wrong value."""
-        return not any((*at, key) in self.gone for key in keys)
+        """Whether none of them was there, be it misspelt or with a wrong value."""
+        wrong = [str(place[-1]) for place in self.gone if place[:-1] == at]
+        return not any(key in keys or nearest(key, keys) for key in wrong)
 
     def _check_no_leftovers(self, entry: Entry, at: Location) -> None:
         """An operator beside `all` would be ignored: the user meant something else."""
