@@ -1,6 +1,9 @@
-"""Symbols that nobody watches although a rule names them: each is told once, with why."""
+"""Symbols that nobody watches although a rule names them: each is told once, with why.
 
-from collections.abc import Iterable, Iterator, Sequence
+What got a place, or was not named any more, and then comes to that again, is told again.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -37,10 +40,25 @@ class Coverage:
     def __init__(self, not_covered: Sequence[str], started: int) -> None:
         self._not_covered = tuple(not_covered)
         self._started = started
+        self._left_out: frozenset[str] = frozenset()
+        """By the broker, when last looked at."""
         self._told: set[tuple[Kind, str]] = set()
         self._day = 0
         self._unanswered: dict[str, int] = {}
         """Since when, for those that are so at present."""
+
+    def reload(self, wanted: Collection[str], not_covered: Sequence[str]) -> None:
+        """Rules have changed: what they name now, and what of it no account has room for.
+
+        What has a place, and what nobody names any more, is forgotten: should it come to that again, it is news.
+        """
+        self._not_covered = tuple(not_covered)
+        without_room = self._left_out.union(not_covered)
+        self._told = {
+            (kind, symbol)
+            for kind, symbol in self._told
+            if kind in _DAILY or (symbol in wanted and (kind is not Kind.BEYOND or symbol in without_room))
+        }
 
     def look(self, now: int, feeds: Sequence[Status]) -> list[Missing]:
         """What is missing and has not been told; from now on it counts as told."""
@@ -48,6 +66,7 @@ class Coverage:
             self._day = day
             self._told = {told for told in self._told if told[0] not in _DAILY}
         settled = [feed for feed in feeds if feed.up_since is not None and now - feed.up_since >= _SETTLED_NS]
+        self._left_out = frozenset(symbol for feed in feeds for symbol in feed.left_out)
         found = [*self._without_room(now, settled), *self._known(settled), *self._unanswered_for_long(now, settled)]
         new = {(missing.kind, missing.symbol): missing for missing in found}
         new = {key: missing for key, missing in new.items() if key not in self._told}

@@ -6,6 +6,7 @@ they found gets its words, and each transition its line in the log.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from engine.delivery.message import sign
 from engine.delivery.notice import Notice, system_notice
@@ -53,7 +54,7 @@ class Monitor:
         started: int,
     ) -> None:
         """`notify`: names of notifiers. `name`: a code's Korean name, or "". `not_covered`: symbols without a slot."""
-        self._words = Words(locale, tuple(rule for rule in rules if rule.enabled), name)
+        self._words = Words(locale, _evaluated(rules), name)
         self._notify = tuple(notify)
         self._outages = outage.Watch(hours)
         self._silences = silence.Watch(hours)
@@ -67,6 +68,15 @@ class Monitor:
         self._logged: dict[str, int] = {}
         self._gaps = Gaps()
         self._ahead = Ahead(hours)
+
+    def reload(self, rules: Sequence[Rule], not_covered: Sequence[str]) -> None:
+        """Another set of rules from now on, and the symbols of it without a slot: what is new of these is told once.
+
+        Incidents that go on go on; what is said of them names the new rules.
+        """
+        self._words = replace(self._words, rules=_evaluated(rules))
+        wanted = frozenset(symbol for rule in self._words.rules for symbol in rule.symbols)
+        self._coverage.reload(wanted, not_covered)
 
     def look(
         self,
@@ -175,3 +185,7 @@ class Monitor:
         # Among a chat's alerts it must be plain at a glance that this one is about the watch itself.
         title = f"{sign(severity, resolved=kind in _ENDS)} pgmwatch · {said.title}"
         return system_notice(kind, now, severity, title=title, message=said.message, notify=self._notify)
+
+
+def _evaluated(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if rule.enabled)

@@ -102,6 +102,9 @@ class Outage:
         self._lost = None
         if feed.phase is Phase.STOPPED:
             return None
+        if feed.phase is Phase.IDLE:  # nothing is wanted, so nothing is missed; nor has anything come back
+            self._end()
+            return None
         down = feed.down_since
         if feed.unanswered and not feed.subscribed:  # connected, and not one symbol is confirmed: no less blind
             down = down or self._since or feed.connected_since
@@ -112,11 +115,14 @@ class Outage:
         elif self._since is not None and feed.up_since is not None and self._is_back(now - feed.up_since, now):
             over = Over(feed.account, self._since, feed.up_since, self._told, self._lost_times)
             was_lost = self._told or not self._is_start
-            self._since, self._lost_times = None, 0
-            self._told = self._logged = False
-            self._told_causes.clear()
+            self._end()
             return over if was_lost else None
         return None
+
+    def _end(self) -> None:
+        self._since, self._lost_times = None, 0
+        self._told = self._logged = self._is_urgent = False
+        self._told_causes.clear()
 
     def is_due(self, now: int, after_ns: int, *, in_session: bool) -> bool:
         """To be told: in the session after this long, at once what a person must mend. Never where nothing is blind."""
@@ -206,7 +212,7 @@ class Watch:
         in_session = is_near(self._hours, now)
         lost = [outage.tell() for outage in self._due(now, in_session=in_session)]
         quiet = [outage.log(now) for outage, _ in each]
-        if all(feed.refused and not feed.approved for feed in feeds):  # then the daemon ends, and asks no more
+        if is_hopeless(feeds):  # then the daemon ends, and asks no more
             lost, causes = _without_next(lost), _without_next(causes)
         return Outages(_some(lost), _some(causes), _some(quiet), tuple(end for end in over if end is not None))
 
@@ -215,6 +221,12 @@ class Watch:
             return [outage for outage in self._outages.values() if outage.is_due(now, ns, in_session=in_session)]
 
         return after(_WITH_OTHERS_NS) if after(TOLD_AFTER_NS) else []
+
+
+def is_hopeless(feeds: Sequence[Status]) -> bool:
+    """No account that is to watch something was ever let in; those without symbols have not been tried."""
+    busy = [feed for feed in feeds if feed.phase is not Phase.IDLE]
+    return bool(busy) and all(feed.refused and not feed.approved for feed in busy)
 
 
 def is_near(hours: Hours, now: int) -> bool:

@@ -8,7 +8,7 @@ on that date, and is over only when data comes, on whatever date.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from engine.kis.status import Status
+from engine.kis.status import Phase, Status
 from engine.kst import day_number
 from engine.session import Hours
 
@@ -40,6 +40,9 @@ class Watch:
         return self._silent.keys()
 
     def look(self, now: int, feeds: Sequence[Status]) -> Silences:
+        for feed in feeds:
+            if feed.phase is Phase.IDLE:  # nothing is to be heard any more: it is not over, but nobody waits for it
+                self._silent.pop(feed.account, None)
         ended = tuple(self._silent.pop(feed.account) for feed in feeds if self._has_ended(feed))
         began = tuple(self._begin(feed.account, feed, since, now) for feed, since in self._silences(now, feeds))
         return Silences(began, ended)

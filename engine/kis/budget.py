@@ -3,12 +3,14 @@
 The broker blocks who subscribes endlessly, and publishes no threshold. Ours: (`max_per_hour` + 5) × `max_registrations`
 in any sliding hour, over all sessions, crashes and restarts; by default 1,025. It is made of two parts:
 
-- Each connection asks for every symbol once. Connections are counted already (engine.kis.backoff), and written down
-  before they are made; with the one that began before the hour they are `max_per_hour` + 1 times all symbols. So these
+- Each connection has `max_registrations` requests of its own: the first for each of its first so many symbols, those
+  that come while it lasts among them. Connections are counted already (engine.kis.backoff), and written down before
+  they are made; with the one that began before the hour they are `max_per_hour` + 1 times all registrations. So these
   requests need no counting of their own, and are never refused.
-- What is asked for again (no answer, a failure of the server, a ghost) comes out of rounds of `max_registrations`
-  requests, three an hour, and with the one that began before the hour four. A round is written down before it is used,
-  and what is left of it is lost in a crash: nobody knows then how much was.
+- What is asked for again (no answer, a failure of the server, a ghost, a symbol that returns after it was let go), and
+  what is new in a session that has used its own, comes out of rounds of `max_registrations` requests, three an hour,
+  and with the one that began before the hour four. A round is written down before it is used, and what is left of it is
+  lost in a crash: nobody knows then how much was.
 
 Without writing down the rounds a crash loop would ask three times as much as it may, and know nothing of it.
 """

@@ -1,14 +1,16 @@
 """One account's feed: a connection to the broker that is always there, or on its way back.
 
-approval key → connect → session → what ended it → wait → again. What happens inside a session is engine.kis.session,
+approval key → connect → session → what ended it → wait → again. What it watches may change while it runs; without
+symbols it is idle, and has no connection. What happens inside a session is engine.kis.session,
 how long to wait engine.kis.backoff. Losses are never the end of a feed; only `stop` is. What must outlive a restart is
 handed to `remember` before it is done.
 """
 
 import json
 import logging
+import math
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import NamedTuple
@@ -29,7 +31,7 @@ from engine.kis.session import DismissedError, Session, SilentError, Socket, Tal
 from engine.kis.silence import Silence
 from engine.kis.status import Phase, Status
 from engine.kis.websocket import LostError
-from engine.kst import SECOND_NS
+from engine.kst import SECOND_NS, day_number, day_start
 from engine.session import Hours
 from engine.stream import Event
 
@@ -101,6 +103,8 @@ class Feed:
         self._repeats = 0
         self._is_spent = False
         self._stop = trio.Event()
+        self._stirred = trio.Event()
+        """Whoever waits is to look again."""
         self._opening: trio.CancelScope | None = None
         self._phase = Phase.WAITING
         self._session: Session | None = None
@@ -114,9 +118,41 @@ class Feed:
     def __repr__(self) -> str:
         return f"<Feed {self._account.name} {self._phase.value} symbols={len(self._symbols)}>"
 
+    @property
+    def holding(self) -> tuple[str, ...]:
+        """What it watches, and after that what it still holds of what it watched: to stay here should it come back."""
+        lingering = self._session.registrations.lingering if self._session else ()
+        return tuple(dict.fromkeys((*self._symbols, *lingering)))
+
+    def watch(self, symbols: Sequence[str]) -> None:
+        """These from now on, at any moment of its life.
+
+        In a running session new ones are asked for, and those that are gone are unsubscribed after a while
+        (engine.kis.registrations), with a `Down` at that moment; one that returns before simply stays.
+        """
+        before, self._symbols = self._symbols, tuple(dict.fromkeys(symbols))
+        added, gone = set(self._symbols).difference(before), set(before).difference(self._symbols)
+        if not added and not gone:
+            return
+        log.info("feed watches account=%s symbols=%d new=%d", self._account.name, len(self._symbols), len(added))
+        self._forget_old(gone)
+        if self._session is not None:
+            self._session.watch(self._symbols)
+        elif gone:
+            self._silence.relearn()
+        self._stir()
+
+    def _forget_old(self, gone: Iterable[str]) -> None:
+        """Of today it must be known, if one returns, that it had data; what is older would only pile up."""
+        today = day_start(day_number(self._clock.now()))
+        for symbol in gone:
+            if self._tally.last_records.get(symbol, today) < today:
+                del self._tally.last_records[symbol]
+
     def stop(self) -> None:
         """Ask for a clean end: unsubscribe, close handshake. `run` returns within 8 s, whatever the peer does."""
         self._stop.set()
+        self._stir()
         if self._opening is not None:
             self._opening.cancel()
 
@@ -129,16 +165,34 @@ class Feed:
         log.info("feed stopped account=%s", self._account.name)
 
     async def _turn_has_come(self) -> bool:
-        """Wait for the next attempt; False: stopped."""
+        """Wait for the next attempt, and for something to watch; False: stopped."""
         self._phase = Phase.WAITING
-        now = self._clock.now()
-        wait_s = (self._ready_at() - now) / SECOND_NS
-        if wait_s > 0:
+        wait_s = (self._ready_at() - self._clock.now()) / SECOND_NS
+        if wait_s > 0 and self._symbols:
             log.info("feed retrying account=%s in=%.1fs after=%d", self._account.name, wait_s, self.backoff.failures)
-        while not self._stop.is_set() and (ready := self._ready_at()) > (now := self._clock.now()):
-            with trio.move_on_after(max(0.001, (ready - now) / SECOND_NS)):  # a float may end just short
-                await self._stop.wait()
-        return not self._stop.is_set()
+        while not self._stop.is_set():
+            ready, now = self._ready_at(), self._clock.now()
+            if not self._symbols:
+                await self._idle()
+            elif ready <= now:
+                return True
+            else:
+                await self._rest(max(0.001, (ready - now) / SECOND_NS))  # a float may end just short
+        return False
+
+    async def _idle(self) -> None:
+        log.info("feed idle account=%s", self._account.name)
+        await self._rest(math.inf)
+        # It begins anew: what ended the last connection does not keep it from being up.
+        self._down_since, self._last = self._clock.now(), None
+
+    async def _rest(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await self._stirred.wait()
+
+    def _stir(self) -> None:
+        self._stirred.set()
+        self._stirred = trio.Event()
 
     def _ready_at(self) -> int:
         return backoff.ready_at(self.backoff, self._clock.now(), self._settings.backoff)
@@ -192,10 +246,14 @@ class Feed:
         return is_kept
 
     async def _open_and_stay(self) -> None:
+        if not self._symbols:  # any more: writing down may have taken long
+            return
         self._phase = Phase.APPROVING
         # A fresh key each time: after a dropped session the old one may be refused.
         key = await self._approve()
         await self._key_given()
+        if not self._symbols:
+            return
         self._phase = Phase.CONNECTING
         async with self._connect(self._settings.websocket_url) as socket:
             self._opening = None  # from here on `stop` means a clean end
@@ -237,6 +295,7 @@ class Feed:
             self._symbols,
             socket,
             Protocol(self._tr_id, key, self._account.customer_type),
+            capacity=self._settings.max_registrations,
             idle_s=self._settings.idle_timeout.total_seconds(),
             tally=self._tally,
             ghosts=self._ghosts,
@@ -292,24 +351,26 @@ class Feed:
         await self._keep()
 
     def status(self) -> Status:
-        tally, session = self._tally, self._session
+        tally, session, now = self._tally, self._session, self._clock.now()
         up_since = session.settled_since if session else None
+        watched = frozenset(self._symbols)
+        ghosts = self._ghosts.today(now, tally.last_records)
         return Status(
             account=self._account.name,
             phase=self._phase_now(),
             connected_since=self._connected_since,
             symbols=self._symbols,
             subscribed=session.registrations.up if session else (),
-            rejected=tuple(tally.rejected.items()),
+            rejected=tuple((symbol, code) for symbol, code in tally.rejected.items() if symbol in watched),
             left_out=session.registrations.having(Standing.LEFT_OUT) if session else (),
             unanswered=session.registrations.unanswered if session else (),
-            ghosts=self._ghosts.today(self._clock.now(), tally.last_records),
+            ghosts=tuple(symbol for symbol in ghosts if symbol in watched),
             up_since=up_since,
-            down_since=self._down_since if up_since is None else None,
-            silent_since=self._silence.since,
+            down_since=self._down_since if up_since is None and watched else None,
+            silent_since=self._silence.since if watched else None,
             proven=session is not None and self._is_proven.is_set(),
             approved=self._approved,
-            refused=self._is_refused or (self.backoff.denied and self.backoff.not_before > self._clock.now()),
+            refused=self._is_refused or (self.backoff.denied and self.backoff.not_before > now),
             frames=tally.frames,
             records=tally.records,
             malformed=tuple(tally.malformed.items()),
@@ -322,7 +383,7 @@ class Feed:
             last_frame=tally.last_frame,
             last_records=tuple(tally.last_records.items()),
             failures=self.backoff.failures,
-            attempts_last_hour=backoff.attempts_last_hour(self.backoff, self._clock.now()),
+            attempts_last_hour=backoff.attempts_last_hour(self.backoff, now),
             next_attempt=self._next_attempt(),
             last_ending=self._last.ending if self._last else None,
             last_error=self._last.reason if self._last else "",
@@ -330,11 +391,13 @@ class Feed:
 
     def _next_attempt(self) -> int | None:
         """The one that is being noted counts among the made ones already; it may have to wait all the same."""
-        if self._phase is not Phase.WAITING:
+        if self._phase_now() is not Phase.WAITING:
             return None
         return self._ready_at() if self._noting is None else self._noting
 
     def _phase_now(self) -> Phase:
+        if self._phase is Phase.WAITING and not self._symbols:
+            return Phase.IDLE
         if self._session is None or self._phase is not Phase.SUBSCRIBING:
             return self._phase
         if self._stop.is_set() or self._session.is_leaving:

@@ -7,9 +7,12 @@ wrong symbol would leave a good one unwatched for the day.
 Where the broker fails everything, one symbol after the other asks for all, in the end every two minutes; once one is
 answered, the others are asked for at once. So a broker that is down for an hour costs some forty requests and not
 several hundred, and when it is back all are up within two minutes.
+
+What is wanted may change while the session runs (`want`). What nobody wants any more keeps its registration for a
+while, and comes back for nothing in that time; after it, or as soon as its place is needed, it is let go.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
@@ -25,6 +28,9 @@ LATER_NS = tuple(seconds * SECOND_NS for seconds in (30, 60, 120, 300, 600))
 """Before asking again after a failure. The broker blocks who subscribes endlessly; every ten minutes is not that."""
 PROBE_NS = LATER_NS[:3]
 """Between two symbols that ask for all."""
+LINGER_NS = 30 * SECOND_NS
+"""From the moment at which nobody wants a symbol any more to its unsubscription, unless its place is needed: a file
+that is saved, looked at and put back as it was costs no request."""
 OVERLAP = 8
 """Requests unanswered at a time: 41 symbols are up after 5 s even when each acknowledgement takes a whole second."""
 
@@ -38,9 +44,11 @@ class Standing(Enum):
     REJECTED = auto()
     """The broker does not know it: never asked again."""
     LEFT_OUT = auto()
-    """Beyond the broker's limit: not asked again in this session."""
+    """Beyond the broker's limit: asked again only after another one was let go."""
     RENEWING = auto()
     """Unsubscribed, to be subscribed anew; at `due` that counts as answered."""
+    PARTING = auto()
+    """Unsubscribed because nobody wants it any more; at `due` that counts as not answered."""
     ENDED = auto()
     """Unsubscribed."""
 
@@ -60,13 +68,44 @@ class _Entry:
     due: int = 0
     asks: int = 0
     failures: int = 0
+    wanted: bool = True
+    held: bool = False
+    """The broker may hold a registration of it."""
+    paid: bool = False
+    """The next request for it was granted already."""
+    leaves: int = 0
+    """Of what nobody wants: when to let it go."""
+    partings: int = 0
+    """And how often that was tried."""
+
+    @property
+    def takes_place(self) -> bool:
+        """Most likely it is one of those that the broker counts: of an unsubscription only the answer gets lost."""
+        return self.held and (self.wanted or self.standing is Standing.PARTING or not self.partings)
+
+    @property
+    def is_let_go(self) -> bool:
+        """It was unsubscribed since it was asked for: what is heard of it belongs to the time before."""
+        return self.partings > 0 or self.standing in (Standing.RENEWING, Standing.PARTING, Standing.ENDED)
+
+    @property
+    def lingers(self) -> bool:
+        """Nobody wants it, and it was not unsubscribed yet."""
+        return self.held and not self.wanted and not self.partings
 
 
 class Registrations:
-    def __init__(self, symbols: Iterable[str], rejected: Iterable[str] = ()) -> None:
-        """`rejected`: those that the broker refused in an earlier session."""
+    def __init__(self, symbols: Iterable[str], rejected: Iterable[str] = (), *, capacity: int) -> None:
+        """`rejected`: those that the broker refused in an earlier session. `capacity`: registrations of a session.
+
+        That many requests are a session's own (engine.kis.budget): one for each of the first symbols.
+        """
         self._entries = {symbol: _Entry() for symbol in symbols}
-        for symbol in rejected:
+        self._rejected = frozenset(rejected)
+        self._capacity = capacity
+        self._known: set[str] = set()
+        """Those that had their own request; never more than `capacity`."""
+        for symbol in self._rejected:
             if symbol in self._entries:
                 self._entries[symbol].standing = Standing.REJECTED
         self._overlap = 1
@@ -79,6 +118,38 @@ class Registrations:
         self._failed = 0
         self._probes = 0
 
+    def want(self, symbols: Iterable[str], now: int) -> None:
+        """These from now on: others are let go in due time, new ones come up in `due`. At the end nothing changes."""
+        if self._leaving:
+            return
+        wanted = dict.fromkeys(symbols)
+        for symbol, entry in self._entries.items():
+            if entry.wanted and symbol not in wanted:
+                self._renewals.pop(symbol, None)
+                _unwant(entry, now)
+        for symbol in wanted:
+            known = self._entries.get(symbol)
+            if known is None:
+                self._entries[symbol] = _Entry(self._newcomers_standing(symbol))
+            elif not known.wanted:
+                _welcome(known, now)
+        self._sweep()
+
+    def _newcomers_standing(self, symbol: str) -> Standing:
+        if symbol in self._rejected:
+            return Standing.REJECTED
+        return Standing.LEFT_OUT if self._full else Standing.WAITING
+
+    @property
+    def lingering(self) -> tuple[str, ...]:
+        """Those that nobody wants any more and that are subscribed all the same."""
+        return tuple(symbol for symbol, entry in self._entries.items() if entry.lingers)
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing is wanted, and nothing lingers or is being let go."""
+        return not any(e.wanted or e.lingers or e.standing is Standing.PARTING for e in self._entries.values())
+
     def renew(self, symbol: str) -> None:
         """Unsubscribe it and ask for it anew; it comes up in `due`."""
         if self._entries[symbol].standing is Standing.UP:
@@ -87,14 +158,18 @@ class Registrations:
     def spare(self, symbol: str) -> None:
         """It need not be renewed any more."""
         self._renewals.pop(symbol, None)
+        self._entries[symbol].paid = False
 
     def let_go(self, symbol: str, now: int) -> None:
         """An unsubscription is being sent."""
         self._goodbyes[symbol] = None
+        entry = self._entries[symbol]
         if self.is_renewal(symbol):
             del self._renewals[symbol]
-            entry = self._entries[symbol]
-            entry.standing, entry.due = Standing.RENEWING, now + ACK_TIMEOUT_NS
+            # It costs one grant, not two: what is asked for after it is paid.
+            entry.standing, entry.due, entry.paid = Standing.RENEWING, now + ACK_TIMEOUT_NS, True
+        elif self.is_unwanted(symbol) and not self._leaving:
+            entry.standing, entry.due, entry.partings = Standing.PARTING, now + ACK_TIMEOUT_NS, entry.partings + 1
 
     def leave(self) -> None:
         """From now on an unsubscription is what we asked for."""
@@ -105,7 +180,8 @@ class Registrations:
         return f"<Registrations up={len(self.up)} of={len(self._entries)} overlap={self._overlap}>"
 
     def having(self, standing: Standing) -> tuple[str, ...]:
-        return tuple(symbol for symbol, entry in self._entries.items() if entry.standing is standing)
+        """Of those that are wanted."""
+        return tuple(symbol for symbol, entry in self._entries.items() if entry.wanted and entry.standing is standing)
 
     @property
     def up(self) -> tuple[str, ...]:
@@ -114,50 +190,69 @@ class Registrations:
     @property
     def registered(self) -> tuple[str, ...]:
         """What the broker may hold a registration of: to be unsubscribed at the end."""
-        return tuple(s for s, e in self._entries.items() if e.standing is Standing.UP or (e.asks and self._open(e)))
+        return tuple(symbol for symbol, entry in self._entries.items() if entry.held)
 
     @property
     def unanswered(self) -> tuple[str, ...]:
         """Being asked for only now and then."""
-        return tuple(symbol for symbol, entry in self._entries.items() if self._open(entry) and entry.failures)
+        return tuple(s for s, entry in self._entries.items() if entry.wanted and self._open(entry) and entry.failures)
 
     @property
     def settled(self) -> bool:
         """Nothing waits for its first answer any more; or, while nothing at all is up, for its first few."""
         asks = 2 if self.up else QUICK_ASKS + 1
-        return all(not self._open(entry) or entry.failures or entry.asks >= asks for entry in self._entries.values())
+        wanted = (entry for entry in self._entries.values() if entry.wanted)
+        return all(not self._open(entry) or entry.failures or entry.asks >= asks for entry in wanted)
 
     def due(self, now: int) -> str | None:
-        """The symbol to ask for now, or to let go if it is one to be renewed."""
+        """The symbol to ask for now, or to let go if it is one to be renewed or unwanted.
+
+        A repeat is to be granted first, and may then have to wait until another one has left its place.
+        """
         self._expire(now)
         if self._is_full_of_questions():
             return None
         if self._renewals and self._hold <= now:
             return next(iter(self._renewals))
-        ready = ((s, e) for s, e in self._waiting() if max(e.due, self._hold if e.asks else 0) <= now)
+        ready = ((s, e) for s, e in self._waiting() if self._ready_at(s, e) <= now)
         # First who was asked least: one symbol without an answer must not hold up the others.
-        return min(ready, key=lambda item: item[1].asks, default=(None, None))[0]
+        symbol = min(ready, key=lambda item: item[1].asks, default=(None, None))[0]
+        if symbol is not None and (self.is_repeat(symbol) or not self._is_crowded(symbol)):
+            return symbol
+        return next((s for s, leaves in self._leaving_at(hurry=symbol is not None) if leaves <= now), None)
 
     def next_due(self) -> int | None:
         """When to look again if nothing is answered until then."""
-        unanswered = [e.due for e in self._entries.values() if e.standing in (Standing.ASKED, Standing.RENEWING)]
+        unanswered = [entry.due for _, entry in self._unanswered()]
         if self._is_full_of_questions():
             return min(unanswered)
-        waiting = [max(e.due, self._hold if e.asks else 0) for _, e in self._waiting()]
-        return min((*unanswered, *waiting, *[self._hold] * bool(self._renewals)), default=None)
+        leaving = [leaves for _, leaves in self._leaving_at(hurry=False)]
+        # What finds no place, and nobody there who could leave one at once, waits for an answer.
+        may_hurry = any(leaves == 0 for _, leaves in self._leaving_at(hurry=True))
+        waiting = [self._ready_at(s, e) for s, e in self._waiting() if may_hurry or not self._is_crowded(s)]
+        return min((*unanswered, *leaving, *waiting, *[self._hold] * bool(self._renewals)), default=None)
 
     def is_renewal(self, symbol: str) -> bool:
         return symbol in self._renewals
 
+    def is_unwanted(self, symbol: str) -> bool:
+        return not self._entries[symbol].wanted
+
     def is_repeat(self, symbol: str) -> bool:
-        """It was asked for in this session before."""
-        return self._entries[symbol].asks > 0
+        """Not granted yet, and it was asked for in this session before, or the session's own requests are used up."""
+        entry = self._entries[symbol]
+        is_spent = symbol in self._known or len(self._known) >= self._capacity
+        return entry.wanted and is_spent and not entry.paid
+
+    def grant(self, symbol: str) -> None:
+        """The next request for it is no repeat."""
+        self._entries[symbol].paid = True
 
     def postpone(self, until: int) -> None:
         """Nothing is asked for again before that; what waits for it counts as unanswered."""
         self._hold = max(self._hold, until)
-        for _, entry in self._waiting():
-            if entry.asks:
+        for symbol, entry in self._waiting():
+            if self.is_repeat(symbol):
                 entry.failures = max(entry.failures, 1)
 
     def asked(self, symbol: str, now: int) -> None:
@@ -166,11 +261,14 @@ class Registrations:
             self.postpone(now + PROBE_NS[min(self._probes, len(PROBE_NS) - 1)])
             self._probes += 1
         entry.standing, entry.due, entry.asks = Standing.ASKED, now + ACK_TIMEOUT_NS, entry.asks + 1
+        entry.held, entry.paid = True, False
+        if len(self._known) < self._capacity:
+            self._known.add(symbol)
 
     def heard(self, symbol: str) -> bool:
         """Data came for it: as good as an acknowledgement. True if it is up by that."""
         entry = self._entries.get(symbol)
-        if entry is None or not entry.asks or entry.standing in (Standing.UP, Standing.RENEWING, Standing.ENDED):
+        if entry is None or not entry.asks or entry.standing is Standing.UP or entry.is_let_go:
             return False
         self._is_up(entry)
         return True
@@ -185,28 +283,32 @@ class Registrations:
         before = entry.standing
         if ack.kind is not AckKind.SUBSCRIBED and symbol in self._goodbyes:
             del self._goodbyes[symbol]
-            self._goodbye(entry, now)
+            self._goodbye(entry, ack.kind, now)
         else:
             self._apply(symbol, entry, ack.kind, now)
+        self._sweep()
         return Change(symbol, entry.standing if entry.standing is not before else None)
 
-    def _goodbye(self, entry: _Entry, now: int) -> None:
-        """An unsubscription was answered; with what, makes no difference: it is not tried twice."""
-        if self._leaving:
+    def _goodbye(self, entry: _Entry, kind: AckKind, now: int) -> None:
+        """An unsubscription was answered; with what, matters only where it is meant for good."""
+        if self._leaving or kind is AckKind.UNSUBSCRIBED:
+            entry.held = False
+        if self._leaving or (entry.standing is Standing.PARTING and not entry.held):
             entry.standing = Standing.ENDED
+        elif entry.standing is Standing.PARTING:
+            _part_later(entry, now)
         elif entry.standing is Standing.RENEWING:
-            self._renewed(entry, now)
-
-    @staticmethod
-    def _renewed(entry: _Entry, now: int) -> None:
-        entry.standing, entry.due, entry.asks, entry.failures = Standing.WAITING, now, 0, 0
+            _ask_anew(entry, now)
 
     def _apply(self, symbol: str, entry: _Entry, kind: AckKind, now: int) -> None:
-        if kind is AckKind.SUBSCRIBED and entry.standing not in (Standing.ENDED, Standing.RENEWING):
-            self._is_up(entry)
+        if kind is AckKind.SUBSCRIBED:
+            if not entry.is_let_go:
+                self._is_up(entry)
         elif kind is AckKind.UNSUBSCRIBED:
             if self._leaving:
-                entry.standing = Standing.ENDED
+                entry.standing, entry.held = Standing.ENDED, False
+            elif entry.partings:  # late
+                entry.held = False
             elif entry.standing is Standing.UP:
                 # The broker did that by itself: without asking again it would stay silent.
                 self._renewals.pop(symbol, None)
@@ -214,7 +316,7 @@ class Registrations:
         elif not self._open(entry):
             return  # a second opinion on what is decided
         elif kind is AckKind.REJECTED_SYMBOL:
-            entry.standing = Standing.REJECTED
+            entry.standing, entry.held = Standing.REJECTED, False
         elif kind is AckKind.OVER_LIMIT:
             self._leave_out(entry)
         elif kind in (AckKind.SERVER_FAILURE, AckKind.MALFORMED_REQUEST):
@@ -222,7 +324,7 @@ class Registrations:
 
     def _is_up(self, entry: _Entry) -> None:
         """The broker works: where one asked for all, the others need not wait any more."""
-        entry.standing = Standing.UP
+        entry.standing, entry.paid = Standing.UP, False
         if self._in_trouble:
             self._hold = 0
             for _, waiting in self._waiting():
@@ -234,10 +336,45 @@ class Registrations:
         return self._failed >= OVERLAP
 
     def _is_full_of_questions(self) -> bool:
-        return len(self.having(Standing.ASKED)) + len(self.having(Standing.RENEWING)) >= self._overlap
+        return len(self._unanswered()) >= self._overlap
+
+    def _unanswered(self) -> list[tuple[str, _Entry]]:
+        asking = (Standing.ASKED, Standing.RENEWING, Standing.PARTING)
+        return [(s, e) for s, e in self._entries.items() if e.standing in asking]
 
     def _waiting(self) -> list[tuple[str, _Entry]]:
-        return [(s, e) for s, e in self._entries.items() if e.standing is Standing.WAITING]
+        return [(s, e) for s, e in self._entries.items() if e.wanted and e.standing is Standing.WAITING]
+
+    def _ready_at(self, symbol: str, entry: _Entry) -> int:
+        return max(entry.due, self._hold if self.is_repeat(symbol) else 0)
+
+    def _is_crowded(self, symbol: str) -> bool:
+        """No place for it but one that is still to be left."""
+        others = [entry for other, entry in self._entries.items() if other != symbol and entry.takes_place]
+        return len(others) >= self._capacity and not all(entry.wanted for entry in others)
+
+    def _leaving_at(self, *, hurry: bool) -> Iterator[tuple[str, int]]:
+        """Those that nobody wants, and when each is to be let go: 0 where somebody waits for its place."""
+        hurry = hurry or bool(self.having(Standing.LEFT_OUT))
+        for symbol, entry in self._entries.items():
+            if not entry.wanted and entry.held and entry.standing in (Standing.UP, Standing.WAITING):
+                yield symbol, 0 if hurry and entry.lingers else entry.leaves
+
+    def _sweep(self) -> None:
+        """Forget what nobody wants and the broker does not hold; refused ones stay refused."""
+        for symbol, entry in list(self._entries.items()):
+            if not entry.wanted and not entry.held and entry.standing is not Standing.REJECTED:
+                del self._entries[symbol]
+                self._goodbyes.pop(symbol, None)
+                if entry.partings:
+                    self._leave_place()
+
+    def _leave_place(self) -> None:
+        """One place is free: who was left out may try."""
+        self._full = False
+        if left_out := self.having(Standing.LEFT_OUT):
+            entry = self._entries[left_out[0]]
+            entry.standing, entry.due, entry.failures = Standing.WAITING, 0, 0
 
     def _nameless(self, kind: AckKind) -> str | None:
         """To whom a reply without a symbol must belong: of unsubscriptions, which look alike, to the oldest.
@@ -246,7 +383,8 @@ class Registrations:
         """
         if kind is AckKind.UNSUBSCRIBED and self._goodbyes:
             return next(iter(self._goodbyes))
-        asked = tuple(dict.fromkeys((*self.having(Standing.ASKED), *self._goodbyes)))
+        asked = [symbol for symbol, entry in self._entries.items() if entry.standing is Standing.ASKED]
+        asked = list(dict.fromkeys((*asked, *self._goodbyes)))
         if len(asked) == 1:
             return asked[0]
         if asked:
@@ -256,9 +394,10 @@ class Registrations:
     def _leave_out(self, refused: _Entry) -> None:
         """Over the limit: adding stops. What is unanswered may still have been in time."""
         self._full = True
+        refused.held = False
         for entry in self._entries.values():
-            if entry is refused or entry.standing is Standing.WAITING:
-                entry.standing = Standing.LEFT_OUT
+            if entry is refused or (entry.wanted and entry.standing is Standing.WAITING):
+                entry.standing, entry.paid = Standing.LEFT_OUT, False
 
     def _expire(self, now: int) -> None:
         for symbol, entry in self._entries.items():
@@ -266,15 +405,20 @@ class Registrations:
                 continue
             if entry.standing is Standing.RENEWING:
                 self._goodbyes.pop(symbol, None)
-                self._renewed(entry, now)
+                _ask_anew(entry, now)
+            elif entry.standing is Standing.PARTING:
+                self._goodbyes.pop(symbol, None)
+                _part_later(entry, now)
             elif entry.standing is Standing.ASKED and (entry.asks >= QUICK_ASKS or self._full or self._in_trouble):
                 self._later(entry, now)
             elif entry.standing is Standing.ASKED:
                 entry.standing, entry.due = Standing.WAITING, now
                 self._failed += 1
+        self._sweep()
 
     def _later(self, entry: _Entry, now: int) -> None:
-        entry.standing = Standing.LEFT_OUT if self._full else Standing.WAITING
+        entry.standing = Standing.LEFT_OUT if self._full and entry.wanted else Standing.WAITING
+        entry.paid = False
         entry.due = now + LATER_NS[min(entry.failures, len(LATER_NS) - 1)]
         entry.failures += 1
         self._failed += 1
@@ -282,3 +426,34 @@ class Registrations:
     @staticmethod
     def _open(entry: _Entry) -> bool:
         return entry.standing in (Standing.WAITING, Standing.ASKED, Standing.RENEWING)
+
+
+def _unwant(entry: _Entry, now: int) -> None:
+    """Nobody wants it any more. What is about to be renewed was unsubscribed already."""
+    entry.wanted, entry.paid, entry.leaves = False, False, now + LINGER_NS
+    if entry.standing is Standing.RENEWING:
+        entry.standing, entry.partings = Standing.PARTING, 1
+    elif entry.standing is Standing.LEFT_OUT:
+        entry.standing = Standing.WAITING
+
+
+def _welcome(entry: _Entry, now: int) -> None:
+    """Somebody wants it again. What lingered stays as it is; what was let go is asked for anew."""
+    was_let_go = entry.partings > 0
+    entry.wanted, entry.partings = True, 0
+    if entry.standing is Standing.PARTING:
+        entry.standing = Standing.RENEWING
+    elif was_let_go:
+        _ask_anew(entry, now)
+
+
+def _ask_anew(entry: _Entry, now: int) -> None:
+    entry.standing, entry.due, entry.asks, entry.failures = Standing.WAITING, now, 0, 0
+
+
+def _part_later(entry: _Entry, now: int) -> None:
+    """Its unsubscription failed, or was not answered: tried a few times, for it may take a place for nothing."""
+    if entry.partings > len(LATER_NS):
+        entry.held = False
+    else:
+        entry.standing, entry.leaves = Standing.WAITING, now + LATER_NS[entry.partings - 1]

@@ -8,7 +8,7 @@ exceptions, which must leave the WebSocket's context before anyone deals with th
 import json
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import NoReturn
 from typing import Protocol as Interface
@@ -94,10 +94,11 @@ class Session:
     def __init__(
         self,
         name: str,
-        symbols: Iterable[str],
+        symbols: Collection[str],
         socket: Socket,
         protocol: Protocol,
         *,
+        capacity: int,
         idle_s: float,
         tally: Tally,
         ghosts: Ghosts,
@@ -107,12 +108,13 @@ class Session:
         proven: Callable[[], None],
         may_repeat: Callable[[], Awaitable[int | None]],
     ) -> None:
-        """`proven` is called once data has flowed for a minute, `may_repeat` before each request but a symbol's first:
+        """`proven` is called once data has flowed for a minute.
 
-        None is yes, a time is when to try again.
+        `may_repeat` is called before each request but the first `capacity` symbols' first: None is yes, a time is when
+        to try again.
         """
         self._name = name
-        self._symbols = frozenset(symbols)
+        self._symbols = set(symbols)  # what is watched, and what still lingers
         self._socket = socket
         self._protocol = protocol
         self._idle_s = idle_s
@@ -124,11 +126,12 @@ class Session:
         self._proven: Callable[[], None] | None = proven
         self._may_repeat = may_repeat
         self._first_data: int | None = None
-        self.registrations = Registrations(symbols, tally.rejected)
+        self.registrations = Registrations(symbols, tally.rejected, capacity=capacity)
         self._up: dict[str, None] = {}  # an ordered set: what `Up` was said of
         self._started = clock.now()
         self._changed = trio.Event()
         self._asking = trio.CancelScope()
+        self._is_done = False
         self._silent_s: float | None = None
         self._requests: dict[str, str] = {}
         self._last_request = ""
@@ -138,7 +141,7 @@ class Session:
         silence.connected(self._started)
 
     async def run(self, stop: trio.Event) -> None:
-        """Returns after the clean end that `stop` asks for.
+        """Returns after the clean end that `stop` asks for, and after the one that comes when nothing is wanted.
 
         Else raises `LostError`, `DismissedError` or `SilentError`, in a group.
         """
@@ -164,8 +167,17 @@ class Session:
 
     # -- asking
 
-    async def _ask(self) -> NoReturn:
-        while True:
+    def watch(self, symbols: Collection[str]) -> None:
+        """These from now on; the difference is asked for and let go in due time."""
+        if self.is_leaving:
+            return
+        self.registrations.want(symbols, self._clock.now())
+        self._symbols = {*symbols, *self.registrations.lingering}
+        self._changed.set()
+
+    async def _ask(self) -> None:
+        """Returns when nothing is wanted any more."""
+        while not self.registrations.is_done:
             now = self._clock.now()
             symbol = self.registrations.due(now)
             if symbol is None:
@@ -173,31 +185,43 @@ class Session:
                 await self._wait(self.registrations.next_due(), now)
             elif self.registrations.is_renewal(symbol) and not self._is_ghost(symbol, now):
                 self.registrations.spare(symbol)
-            elif not self.registrations.is_repeat(symbol) or await self._is_granted(symbol):
+            elif self.registrations.is_repeat(symbol):
+                await self._ask_for_grant(symbol)
+            else:
                 await self._ask_for(symbol)
+        self._is_done = True
 
-    async def _is_granted(self, symbol: str) -> bool:
+    async def _ask_for_grant(self, symbol: str) -> None:
         until = await self._may_repeat()
         if until is not None:
             self.registrations.postpone(until)
-            return False
-        return self.registrations.due(self._clock.now()) == symbol  # else it was answered meanwhile
+        elif self.registrations.due(self._clock.now()) == symbol:  # else it was answered meanwhile, or is not wanted
+            self.registrations.grant(symbol)
 
     async def _ask_for(self, symbol: str) -> None:
         """Notes first, then the request: the answer may be here before it is sent whole."""
         now = self._clock.now()
         if self.registrations.is_renewal(symbol):
-            self.registrations.let_go(symbol, now)
-            self._is_down(symbol, now)
-            await self._send(symbol, self._protocol.unsubscribe(symbol))
+            await self._let_go(symbol, now)
+        elif self.registrations.is_unwanted(symbol):
+            log.info("feed lets go account=%s symbol=%s", self._name, symbol)
+            self._symbols.discard(symbol)
+            self._silence.relearn()
+            await self._let_go(symbol, now)
         else:
             self.registrations.asked(symbol, now)
             await self._send(symbol, self._protocol.subscribe(symbol))
 
+    async def _let_go(self, symbol: str, now: int) -> None:
+        self.registrations.let_go(symbol, now)
+        if symbol in self._up:
+            self._is_down(symbol, now)
+        await self._send(symbol, self._protocol.unsubscribe(symbol))
+
     @property
     def is_leaving(self) -> bool:
         """Unsubscribing, or about to."""
-        return self._asking.cancel_called
+        return self._is_done or self._asking.cancel_called
 
     def _is_ghost(self, symbol: str, now: int) -> bool:
         return symbol in self._ghosts.today(now, self._tally.last_records)
@@ -211,6 +235,8 @@ class Session:
         self._changed = trio.Event()
 
     async def _send(self, symbol: str, request: str) -> None:
+        if len(self._requests) >= _MAX_ONCE:  # symbols come and go while it lasts
+            self._requests.clear()
         self._requests[symbol] = self._last_request = self._protocol.redacted(request)
         await self._socket.send(request)
         await trio.sleep(PACE_S)

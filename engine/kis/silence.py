@@ -60,6 +60,10 @@ class Silence:
         """A session begins: the time before it was spent without a connection."""
         self._looked = now
 
+    def relearn(self) -> None:
+        """One symbol less: gaps get longer, and what was learnt of more of them would call a quiet one silent."""
+        self._gaps, self._mean = None if self._gaps is None else 0, 0.0
+
     def look(self, now: int, up: int, last_data: int | None) -> bool:
         """True: end the session, a new one may help. `up`: how many symbols are."""
         self._turn(now)

@@ -14,6 +14,8 @@ class Phase(StrEnum):
     SUBSCRIBING = "subscribing"
     UP = "up"
     ENDING = "ending"
+    IDLE = "idle"
+    """Without symbols: unconnected, and that is right so."""
     STOPPED = "stopped"
 
 
@@ -38,7 +40,8 @@ class Status:
     up_since: int | None
     """Since when every symbol has had its answer; None while the feed is down or subscribing."""
     down_since: int | None
-    """Since when that is not so: the start of the feed, or the loss of the connection. None while it is up."""
+    """Since when that is not so: the start of the feed, the loss of the connection, or the end of the time without
+    symbols. None while it is up, and while there are none."""
     silent_since: int | None
     """The last data, once their absence is out of the ordinary although the connection lives; else None."""
     proven: bool

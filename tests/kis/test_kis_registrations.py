@@ -1,5 +1,6 @@
 """Who is asked when, and what the answers do."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -16,6 +17,10 @@ def ack(kind: AckKind, symbol: str | None) -> Ack:
     return Ack(kind, "CODE", TR, symbol, "")
 
 
+def some(symbols: Sequence[str], rejected: Sequence[str] = (), capacity: int = 41) -> Registrations:
+    return Registrations(symbols, rejected, capacity=capacity)
+
+
 def asked(registrations: Registrations, now: int = 0) -> list[str]:
     """Ask for all that may be asked now."""
     found = []
@@ -27,7 +32,7 @@ def asked(registrations: Registrations, now: int = 0) -> list[str]:
 
 def opened(symbols: list[str] = SYMBOLS) -> Registrations:
     """The first is up, so that requests may overlap."""
-    registrations = Registrations(symbols)
+    registrations = some(symbols)
     registrations.asked(symbols[0], 0)
     registrations.answered(ack(AckKind.SUBSCRIBED, symbols[0]), 0)
     return registrations
@@ -45,7 +50,7 @@ def test_one_late_answer_keeps_nobody_from_being_up() -> None:
 
 
 def test_where_nothing_is_up_a_late_answer_is_waited_for() -> None:
-    registrations = Registrations(SYMBOLS[:1])
+    registrations = some(SYMBOLS[:1])
     for n in range(QUICK_ASKS):
         assert asked(registrations, n * ACK_TIMEOUT_NS) == SYMBOLS[:1]
         assert not registrations.settled
@@ -54,7 +59,7 @@ def test_where_nothing_is_up_a_late_answer_is_waited_for() -> None:
 
 
 def test_one_request_until_the_first_answer_then_several() -> None:
-    registrations = Registrations(SYMBOLS)
+    registrations = some(SYMBOLS)
     assert asked(registrations) == SYMBOLS[:1]
     change = registrations.answered(ack(AckKind.SUBSCRIBED, SYMBOLS[0]), 0)
     assert change == (SYMBOLS[0], Standing.UP)
@@ -64,7 +69,7 @@ def test_one_request_until_the_first_answer_then_several() -> None:
 
 
 def test_no_answer_is_asked_again_a_few_times_and_then_rarely() -> None:
-    registrations = Registrations(["000001"])
+    registrations = some(["000001"])
     times = []
     for second in range(3600):
         if registrations.due(second * SECOND_NS):
@@ -76,20 +81,20 @@ def test_no_answer_is_asked_again_a_few_times_and_then_rarely() -> None:
 
 
 def test_one_without_an_answer_does_not_hold_up_the_others() -> None:
-    registrations = Registrations(SYMBOLS)
+    registrations = some(SYMBOLS)
     asked(registrations)
     assert asked(registrations, ACK_TIMEOUT_NS) == SYMBOLS[1:2]
 
 
 def test_a_late_answer_counts() -> None:
-    registrations = Registrations(SYMBOLS[:2])
+    registrations = some(SYMBOLS[:2])
     asked(registrations)
     asked(registrations, ACK_TIMEOUT_NS)
     assert registrations.answered(ack(AckKind.SUBSCRIBED, SYMBOLS[0]), ACK_TIMEOUT_NS).standing is Standing.UP
 
 
 def test_data_is_as_good_as_an_answer_but_only_for_what_was_asked() -> None:
-    registrations = Registrations(SYMBOLS[:2])
+    registrations = some(SYMBOLS[:2])
     asked(registrations)
     assert registrations.heard(SYMBOLS[0])
     assert not registrations.heard(SYMBOLS[0])
@@ -99,7 +104,7 @@ def test_data_is_as_good_as_an_answer_but_only_for_what_was_asked() -> None:
 
 
 def test_an_answer_without_a_symbol_belongs_to_the_only_request() -> None:
-    registrations = Registrations(SYMBOLS)
+    registrations = some(SYMBOLS)
     asked(registrations)
     assert registrations.answered(ack(AckKind.REJECTED_SYMBOL, None), 0) == (SYMBOLS[0], Standing.REJECTED)
 
@@ -116,7 +121,7 @@ def test_where_it_could_belong_to_several_nobody_is_blamed_and_requests_stop_ove
 
 
 def test_rejected_ones_are_never_asked_again() -> None:
-    registrations = Registrations(SYMBOLS[:2], rejected=[SYMBOLS[0], "999999"])
+    registrations = some(SYMBOLS[:2], rejected=[SYMBOLS[0], "999999"])
     assert asked(registrations) == SYMBOLS[1:2]
     registrations.answered(ack(AckKind.REJECTED_SYMBOL, SYMBOLS[1]), 0)
     assert asked(registrations, 10**15) == []
@@ -137,7 +142,7 @@ def test_over_the_limit_nothing_is_added_any_more() -> None:
 
 @pytest.mark.parametrize("kind", [AckKind.SERVER_FAILURE, AckKind.MALFORMED_REQUEST])
 def test_after_a_failure_it_is_asked_again_later(kind: AckKind) -> None:
-    registrations = Registrations(["000001"])
+    registrations = some(["000001"])
     asked(registrations)
     assert registrations.answered(ack(kind, "000001"), 0).standing is Standing.WAITING
     assert registrations.settled
@@ -165,7 +170,7 @@ def test_unsubscribing_empties_what_is_registered_and_late_data_does_not_fill_it
 
 
 def test_answers_about_others_change_nothing() -> None:
-    registrations = Registrations(SYMBOLS[:1])
+    registrations = some(SYMBOLS[:1])
     asked(registrations)
     assert registrations.answered(ack(AckKind.SUBSCRIBED, "999999"), 0) == (None, None)
     assert registrations.up == ()
@@ -251,7 +256,7 @@ def test_what_comes_before_the_unsubscription_took_place_does_not_bring_it_up() 
 
 
 def test_only_what_is_up_is_renewed_and_what_is_spared_is_not() -> None:
-    registrations = Registrations(SYMBOLS[:1])
+    registrations = some(SYMBOLS[:1])
     registrations.renew(SYMBOLS[0])
     assert not registrations.is_renewal(SYMBOLS[0])
     registrations = opened(SYMBOLS[:1])
@@ -279,7 +284,7 @@ def asks_of(registrations: Registrations, seconds: int, *, kind: AckKind | None,
 @pytest.mark.parametrize("kind", [AckKind.SERVER_FAILURE, None])
 def test_where_all_fail_one_asks_for_all_and_when_it_is_answered_all_ask(kind: AckKind | None) -> None:
     """Forty-one symbols asked four hundred times in the first hour of a broker that answered none of them."""
-    registrations = Registrations(SYMBOLS)
+    registrations = some(SYMBOLS)
     times = asks_of(registrations, 3600, kind=kind)
     assert len(times) <= len(SYMBOLS) + OVERLAP + 32
     assert max(later - earlier for earlier, later in pairwise(times)) <= 123
@@ -291,7 +296,7 @@ def test_where_all_fail_one_asks_for_all_and_when_it_is_answered_all_ask(kind: A
 
 
 def test_some_that_fail_do_not_hold_up_first_requests() -> None:
-    registrations = Registrations(SYMBOLS)
+    registrations = some(SYMBOLS)
     for symbol in SYMBOLS[:OVERLAP]:
         registrations.asked(symbol, 0)
         registrations.answered(ack(AckKind.SERVER_FAILURE, symbol), 0)
@@ -299,7 +304,7 @@ def test_some_that_fail_do_not_hold_up_first_requests() -> None:
 
 
 def test_postponed_requests_count_as_unanswered_and_first_ones_go_on() -> None:
-    registrations = Registrations(SYMBOLS[:2])
+    registrations = some(SYMBOLS[:2])
     asked(registrations)
     asked(registrations, ACK_TIMEOUT_NS)
     later = 2 * ACK_TIMEOUT_NS
@@ -310,7 +315,7 @@ def test_postponed_requests_count_as_unanswered_and_first_ones_go_on() -> None:
     assert registrations.due(later) is None
     assert registrations.next_due() == later + 10
     assert registrations.due(later + 10) == SYMBOLS[0]
-    assert Registrations(SYMBOLS[:1]).unanswered == ()
+    assert some(SYMBOLS[:1]).unanswered == ()
 
 
 def test_postponed_renewals_wait_as_well() -> None:
@@ -323,7 +328,7 @@ def test_postponed_renewals_wait_as_well() -> None:
 
 
 def test_full_of_unanswered_questions_it_waits_for_an_answer_and_does_not_look_each_millisecond() -> None:
-    registrations = Registrations(SYMBOLS)
+    registrations = some(SYMBOLS)
     asked(registrations)
     assert registrations.next_due() == ACK_TIMEOUT_NS
 
@@ -369,7 +374,7 @@ def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
 
 def failed(count: int) -> Registrations:
     """So many were asked for, and the server failed at once."""
-    registrations = Registrations(SYMBOLS)
+    registrations = some(SYMBOLS)
     for symbol in SYMBOLS[:count]:
         registrations.asked(symbol, 0)
         registrations.answered(ack(AckKind.SERVER_FAILURE, symbol), 0)
@@ -377,7 +382,7 @@ def failed(count: int) -> Registrations:
 
 
 def test_where_nothing_is_answered_the_later_ones_are_asked_once_and_then_rarely() -> None:
-    registrations = Registrations(SYMBOLS)
+    registrations = some(SYMBOLS)
     for number, symbol in enumerate(SYMBOLS):
         assert asked(registrations, number * ACK_TIMEOUT_NS) == [symbol]
     assert registrations.due(len(SYMBOLS) * ACK_TIMEOUT_NS) == SYMBOLS[0]
