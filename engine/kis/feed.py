@@ -119,8 +119,8 @@ class Feed:
         return f"<Feed {self._account.name} {self._phase.value} symbols={len(self._symbols)}>"
 
     @property
-    def holding(self) -> tuple[str, ...]:
-        """What it watches, and after that what it still holds of what it watched: to stay here should it come back."""
+    def symbols(self) -> tuple[str, ...]:
+        """What it watches, and after that what it still holds of what it did: should that come back, it belongs here."""
         lingering = self._session.registrations.lingering if self._session else ()
         return tuple(dict.fromkeys((*self._symbols, *lingering)))
 
