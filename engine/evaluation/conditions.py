@@ -11,6 +11,9 @@ from engine.rules.model import Condition, Group, Logic, Number, Operator
 Truth = bool | None
 """None: undefined."""
 
+Memory = tuple[bool, ...]
+"""Nothing; or whether it holds; or whether the last value was on this side, and whether it may cross."""
+
 Holds = Callable[[Number], bool]
 
 
@@ -22,6 +25,11 @@ class Check(Protocol):
 
     def forget(self) -> None:
         """Start with an empty memory."""
+
+    def memory(self) -> Memory:
+        """What it remembers, to be given to `remember` of a check of the same condition."""
+
+    def remember(self, memory: Memory) -> None: ...
 
 
 class Plain:
@@ -36,6 +44,12 @@ class Plain:
         return None if value is None else self._holds(value)
 
     def forget(self) -> None:
+        return
+
+    def memory(self) -> Memory:
+        return ()
+
+    def remember(self, memory: Memory) -> None:  # noqa: ARG002 -- the form all checks share
         return
 
 
@@ -57,6 +71,12 @@ class Sticky:
 
     def forget(self) -> None:
         self._holding = False
+
+    def memory(self) -> Memory:
+        return (self._holding,)
+
+    def remember(self, memory: Memory) -> None:
+        (self._holding,) = memory
 
 
 class Crossing:
@@ -90,6 +110,12 @@ class Crossing:
     def forget(self) -> None:
         self._near = False  # no earlier value: nothing to have crossed from
         self._armed = True
+
+    def memory(self) -> Memory:
+        return self._near, self._armed
+
+    def remember(self, memory: Memory) -> None:
+        self._near, self._armed = memory
 
 
 # operator.lt with its first argument bound to X is "X < v".

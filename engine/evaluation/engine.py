@@ -7,21 +7,31 @@ it (`Watch.wake`), so a night costs nothing.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from types import MappingProxyType
 
 from engine.alert import Alert
+from engine.evaluation.adoption import merged
+from engine.evaluation.checkpoint import Checkpoint
+from engine.evaluation.explanation import Explanation
 from engine.evaluation.gate import Drop, latest_time, refusal
-from engine.evaluation.schedule import Schedule
+from engine.evaluation.lifecycle import NOTHING_SENT, REST
+from engine.evaluation.quiet import quiet
+from engine.evaluation.roster import Roster, build
 from engine.evaluation.series import NEVER, Arrival, Series, named
-from engine.evaluation.sums import Sum
-from engine.evaluation.watch import Note, Snapshot, Watch
+from engine.evaluation.standing import Key, Standing
+from engine.evaluation.watch import Changes, Note, Snapshot, Transition, Watch, lookbacks_of
 from engine.kst import SECOND_NS, day_number, day_start
 from engine.record import Record
 from engine.rules.model import Rule
 from engine.session import Hours
+from engine.silences.model import Silence
 from engine.stream import Down, Event, Frame, Start, Up
+
+_STRANGERS = 10_000
+"""Symbols without a rule that are remembered for the day: three times the exchange's stocks, and a feed brings only
+what was asked for."""
 
 _wake = attrgetter("wake")
 _blind_until = attrgetter("blind_until")
@@ -46,23 +56,31 @@ class Engine:
         """`note` hears of every change of phase, in the moment of the change; it must be quick."""
         self._hours = hours
         self._note = note
-        self._series: dict[str, Series] = {}
-        self._watching: dict[str, list[Watch]] = {}
-        self._sums: dict[tuple[str, ...], Sum] = {}
-        self._schedules: list[Schedule] = []
-        self._watches: list[Watch] = []
-        for rule in rules:
-            if rule.enabled:
-                self._add(rule)
+        self._changes: Changes = {}
+        self._left: dict[Key, Standing] = {}
+        """Of rules and symbols that are watched no more: the counts of today stay theirs."""
+        self._silences: tuple[Silence, ...] = ()
+        self._put_in_place(build(rules, {}, {}, note, self._changes))
         self._now: int | None = None
         self._next_tick = 0
         self._day_end = 0
         self._next_seen = NEVER
         """When the next blindness ends by itself."""
+        self._unlooked = False
+        """Something changed besides time and records: at the next tick every watch is worth a look."""
         self._limit = ""
         self._limit_until = 0
         self._frames = self._records = self._corrections = 0
         self._dropped = Counter[Drop]()
+        self._strangers: set[str] = set()
+
+    def _put_in_place(self, roster: Roster) -> None:
+        """The parts are named here as well: every record asks for them."""
+        roster.attach()
+        self._roster = roster
+        self._series, self._sums, self._schedules = roster.series, roster.sums, roster.schedules
+        self._watches, self._watching = roster.watches, roster.watching
+        self._by_key = {watch.key: watch for watch in roster.watches}
 
     def __repr__(self) -> str:
         return f"<Engine watches={len(self._watches)} symbols={len(self._series)} now={self._now} {self.counters}>"
@@ -79,18 +97,16 @@ class Engine:
         match event:
             case Frame():
                 self._frame(t, event.records, alerts)
-            case Up():
-                self._up(t, event.symbols)
-            case Down():
-                self._lose(t, named(self._series, event.symbols))
+            case Up() | Down():
+                self._mark(t, event)
         return alerts
 
     def advance(self, now: int) -> list[Alert]:
         """Run every tick T < `now` that has not been run; before the first event there are none.
 
         Live, call it when all that was received before `now` has been applied: what is applied later counts as
-        received at `now`. For the last tick of a replay, `now` is just after it. In a recording it is what a line
-        without content (`#alive`) means.
+        received at `now`. For the last tick of a replay, `now` is just after it. `apply(Alive(now))` does the same, and
+        begins where nothing was before.
         """
         if self._now is None or now <= self._now:
             return []
@@ -110,23 +126,202 @@ class Engine:
         dropped = MappingProxyType({drop: self._dropped[drop] for drop in Drop})
         return Counters(self._frames, self._records, self._corrections, dropped)
 
+    @property
+    def now(self) -> int | None:
+        """The moment that time has come to; None before the first event."""
+        return self._now
+
+    def explain(self, rule: str, symbol: str) -> Explanation | None:
+        """Why the rule says nothing of the symbol, which is written as in alerts; None: it does not look at it."""
+        watch = self._by_key.get((rule, symbol))
+        return None if watch is None else watch.explain(self._now or 0)
+
     # Rules
 
-    def _add(self, rule: Rule) -> None:
-        schedule = Schedule(rule.active)
-        self._schedules.append(schedule)
-        members = [self._series.setdefault(symbol, Series(symbol)) for symbol in rule.symbols]
-        if rule.aggregate is None:
-            for member in members:
-                self._watch(Watch(rule, member.symbol, member, schedule, self._note), [member])
-        else:
-            total = self._sums.get(rule.symbols) or self._sums.setdefault(rule.symbols, Sum(members))
-            self._watch(Watch(rule, rule.aggregate, total, schedule, self._note), members)
+    def reload(self, rules: Sequence[Rule], now: int) -> tuple[Transition, ...]:
+        """From now on these rules, in their order. Call `advance(now)` before: ticks that are due are the old ones'.
 
-    def _watch(self, watch: Watch, members: Iterable[Series]) -> None:
-        self._watches.append(watch)
-        for member in members:
-            self._watching.setdefault(member.symbol, []).append(watch)
+        What decides alike goes on where it stood, also where it is shown or sent otherwise. Anything else starts
+        inactive; how many messages a rule has sent of a symbol stays. Gives back what ended; `note` hears of it too.
+        """
+        roster = build(rules, self._series, self._sums, self._note, self._changes)
+        if self._now is not None:
+            day = day_number(self._now)
+            for schedule in roster.schedules:
+                schedule.begin(day, self._hours.session(day))
+        before = self._by_key
+        self._put_in_place(roster)
+        for watch in roster.watches:
+            watch.hush(quiet(self._silences, watch.rule, watch.symbol, now), now)
+            self._inherit(watch, before.get(watch.key))
+        self._unlooked = True
+        return self._end_those_that_differ(before.values(), now)
+
+    def _inherit(self, watch: Watch, prior: Watch | None) -> None:
+        if prior is None:
+            left = self._left.pop(watch.key, None)
+            if left is not None:
+                watch.stand(left)
+        elif prior.fingerprint == watch.fingerprint:
+            watch.resume(prior.state())
+        else:
+            watch.stand(prior.standing())
+
+    def _end_those_that_differ(self, before: Iterable[Watch], now: int) -> tuple[Transition, ...]:
+        ended = []
+        for prior in before:
+            watch = self._by_key.get(prior.key)
+            if watch is not None and watch.fingerprint == prior.fingerprint:
+                continue
+            transition = prior.end(max(now, self._now or now))
+            if transition is not None:
+                ended.append(transition)
+            if watch is None and (prior.key in self._changes or not prior.standing().is_at_rest):
+                self._left[prior.key] = prior.standing()
+        return tuple(ended)
+
+    def silence(self, silences: Sequence[Silence], now: int) -> None:
+        """These instead of the ones before; those to come may be among them. Call `advance(now)` before.
+
+        An alert that was held back by one that is gone is sent at the next evaluation.
+        """
+        self._silences = tuple(silence for silence in silences if silence.until > now)
+        for watch in self._watches:
+            watch.hush(quiet(self._silences, watch.rule, watch.symbol, now), now)
+
+    # What rules know
+
+    def learn(self, event: Event) -> None:
+        """Only what is known of the symbols changes: nothing is evaluated, said or counted, and no tick is run.
+
+        For a past that has been evaluated before; `apply` or `advance` then goes on from there.
+        """
+        before = self._begin(event.t) if self._now is None else self._now
+        t = max(event.t, before)
+        self._unlooked = True
+        if isinstance(event, Start):
+            self._restart(before, t)
+            return
+        if t >= self._next_tick:
+            self._next_tick = _whole_second(t)
+        self._reach(t)
+        match event:
+            case Frame():
+                self._learn_records(t, event.records)
+            case Up() | Down():
+                self._mark(t, event)
+
+    def _learn_records(self, t: int, records: Sequence[Record]) -> None:
+        if t >= self._limit_until:
+            self._set_limit(t)
+        for record in records:
+            series = self._series.get(record.symbol)
+            if series is None:
+                self._meet(record.symbol)
+            elif refusal(record, series, self._limit) is None:
+                if series.blind:
+                    self._see(t, series)
+                series.add(t, record)
+
+    def lacks(self, rules: Sequence[Rule]) -> bool:
+        """Whether these rules look further back than what is kept: the day's recording has what they need."""
+        return any(self._lacks(rule) for rule in rules if rule.enabled)
+
+    def _lacks(self, rule: Rule) -> bool:
+        if self._now is None:
+            return False
+        if not self._strangers.isdisjoint(rule.symbols):
+            return True
+        known = [self._series[symbol] for symbol in rule.symbols if symbol in self._series]
+        return any(series.lacks(window_ns, self._now) for window_ns, _ in lookbacks_of(rule) for series in known)
+
+    def adopt_past(self, other: "Engine") -> None:
+        """Take what `other` knows of today from before our own memory; it has learned the day's recording.
+
+        It must have heard all up to the moment of the `reload` that made us need this, or more; else nothing is taken.
+        """
+        if self._now is None or other.now is None or other._day_end != self._day_end:  # noqa: SLF001 -- one of us
+            return
+        for symbol, theirs in other._series.items():  # noqa: SLF001 -- one of us
+            series = self._series.get(symbol)
+            if series is not None:
+                series.know(merged(series.known(), theirs.known(), other.now))
+                self._next_seen = min(self._next_seen, series.blind_until)
+                self._strangers.discard(symbol)
+        self._unlooked = True
+
+    # What outlives the process
+
+    def standings(self) -> tuple[Standing, ...]:
+        """Of all that is not at rest, or has sent something today."""
+        standings = (*(watch.standing() for watch in self._watches), *self._left.values())
+        return tuple(standing for standing in standings if not standing.is_at_rest)
+
+    def changed(self) -> tuple[Standing, ...]:
+        """Of all whose tally changed since the last call, or whose life if it fires or fired."""
+        if not self._changes:
+            return ()
+        found = tuple(self._standing(key) for key in self._changes)
+        self._changes.clear()
+        return found
+
+    def _standing(self, key: Key) -> Standing:
+        watch = self._by_key.get(key)
+        return self._left[key] if watch is None else watch.standing()
+
+    def stand(self, standings: Sequence[Standing], now: int) -> None:
+        """Lives and counts are these, as of `now`; memories are empty. What is not named is at rest.
+
+        Of another definition only the count is taken, of an earlier date nothing. Nobody is told of a transition.
+        """
+        self._arrive(now)
+        midnight = day_start(day_number(self._now or now))
+        stored: dict[Key, Standing] = {standing.key: standing.since(midnight) for standing in standings}
+        for watch in self._watches:
+            watch.stand(stored.pop(watch.key, Standing(*watch.key, watch.fingerprint)))
+        self._left = {key: replace(standing, life=REST) for key, standing in stored.items()}
+        self._changes.clear()
+
+    def checkpoint(self) -> Checkpoint:
+        """All that `learn` of the day's recording would not bring back. Silences are not in it."""
+        left = (standing for standing in self._left.values() if not standing.is_at_rest)
+        return Checkpoint(self._now, tuple(watch.state() for watch in self._watches), tuple(left))
+
+    def fits(self, checkpoint: Checkpoint) -> bool:
+        """Whether it speaks of every rule and symbol as they are defined now."""
+        known = {(*state.standing.key, state.standing.fingerprint) for state in checkpoint.watches}
+        return all((*watch.key, watch.fingerprint) in known for watch in self._watches)
+
+    def restore(self, checkpoint: Checkpoint) -> bool:
+        """Go on from there, after `learn` of everything up to its moment, and of nothing later.
+
+        False: it does not speak of every rule and symbol as they are defined now, or something later was learned;
+        nothing was changed.
+        """
+        if self._now is not None and (checkpoint.now is None or checkpoint.now < self._now):
+            return False
+        states = {(*state.standing.key, state.standing.fingerprint): state for state in checkpoint.watches}
+        found = [states.get((*watch.key, watch.fingerprint)) for watch in self._watches]
+        if None in found:
+            return False
+        if checkpoint.now is not None:
+            self._arrive(checkpoint.now)
+        for watch, state in zip(self._watches, found, strict=True):
+            if state is not None:
+                watch.resume(state)
+        ours = {(*watch.key, watch.fingerprint) for watch in self._watches}
+        gone = (state.standing for key, state in states.items() if key not in ours)
+        self._left = {standing.key: replace(standing, life=REST) for standing in (*checkpoint.left, *gone)}
+        self._changes.clear()
+        return True
+
+    def _arrive(self, now: int) -> None:
+        """Time has come to `now`, and the ticks before it are over."""
+        before = self._begin(now) if self._now is None else self._now
+        now = max(now, before)
+        self._next_tick = max(self._next_tick, _whole_second(now))
+        self._reach(now)
+        self._unlooked = True
 
     # Time
 
@@ -140,11 +335,18 @@ class Engine:
         """Every tick before `end` at which something may happen."""
         alerts: list[Alert] = []
         if self._next_tick < end:
+            if self._unlooked:
+                self._wake_all()
             while (tick := max(self._next_tick, _whole_second(self._wake()))) < end:
                 self._tick(tick, alerts)
                 self._next_tick = tick + SECOND_NS
             self._next_tick = max(self._next_tick, _whole_second(end))
         return alerts
+
+    def _wake_all(self) -> None:
+        self._unlooked = False
+        for watch in self._watches:
+            watch.wake = 0
 
     def _wake(self) -> int:
         return min(self._next_seen, min(map(_wake, self._watches), default=NEVER))
@@ -181,8 +383,20 @@ class Engine:
             total.begin()
         for watch in self._watches:
             watch.begin(day_start(day))
+        self._changes |= dict.fromkeys(key for key, left in self._left.items() if not left.is_at_rest)
+        self._left = {
+            key: replace(left, tally=NOTHING_SENT) for key, left in self._left.items() if key in self._changes
+        }
+        self._strangers.clear()
+        self._roster.forget_unwatched()
 
     # Marks
+
+    def _mark(self, t: int, mark: Up | Down) -> None:
+        if isinstance(mark, Up):
+            self._up(t, mark.symbols)
+        else:
+            self._lose(t, named(self._series, mark.symbols))
 
     def _up(self, t: int, symbols: tuple[str, ...]) -> None:
         for series in named(self._series, symbols):
@@ -216,7 +430,7 @@ class Engine:
     def _frame(self, t: int, records: Sequence[Record], alerts: list[Alert]) -> None:
         self._frames += 1
         if t >= self._limit_until:
-            self._limit, self._limit_until = latest_time(t), _whole_second(t)
+            self._set_limit(t)
         for place, record in enumerate(records):
             series = self._accept(record)
             if series is None:
@@ -227,6 +441,9 @@ class Engine:
                 if alert is not None:
                     alerts.append(alert)
 
+    def _set_limit(self, t: int) -> None:
+        self._limit, self._limit_until = latest_time(t), _whole_second(t)
+
     def _accept(self, record: Record) -> Series | None:
         """Whose next record it is; None: it was dropped."""
         series = self._series.get(record.symbol)
@@ -234,7 +451,14 @@ class Engine:
         if drop is None:
             return series
         self._dropped[drop] += 1
+        if drop is Drop.UNKNOWN_SYMBOL:
+            self._meet(record.symbol)
         return None
+
+    def _meet(self, symbol: str) -> None:
+        """Nobody looks at it, but the recording has it: a rule that names it later lacks what was before."""
+        if len(self._strangers) < _STRANGERS:
+            self._strangers.add(symbol)
 
     def _take(self, t: int, series: Series, record: Record) -> None:
         self._records += 1

@@ -5,6 +5,8 @@ Moments and windows are nanoseconds. Nothing here decides anything about rules.
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -24,6 +26,10 @@ _TIDY_FROM = 1024
 """Records kept before looking for ones that no window needs: below this, looking costs more than keeping."""
 
 
+LookbackKey = tuple[int, bool]
+"""A window in ns, and whether it is over counters (or over levels)."""
+
+
 class Arrival(Enum):
     """What a record is to its series."""
 
@@ -41,6 +47,7 @@ class Past(Protocol):
     until: int
 
     def look(self, now: int) -> None: ...
+    def known_at(self, now: int) -> int | None: ...
 
 
 class Total(Protocol):
@@ -51,6 +58,25 @@ class Total(Protocol):
     def doubt(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that a series knows of its date, but for who is subscribed. The fields are those of `Series`."""
+
+    latest: Record | None
+    latest_at: int
+    first_at: int
+    zero_until: int
+    """Moments before this one and before the first record are known to be zero."""
+    corrected_at: int
+    whole_from: int
+    """Moments before this one have been dropped, and cannot be told."""
+    times: tuple[int, ...]
+    records: tuple[Record, ...]
+    spans: tuple[tuple[int, int], ...]
+    """Blindnesses; the last one ends never while it lasts."""
+    blind: bool
+
+
 class Series:
     """One symbol. `up_since` and nothing else outlives the date."""
 
@@ -58,19 +84,21 @@ class Series:
         self.symbol = symbol
         self.totals: list[Total] = []
         self.up_since: int | None = None
-        self._lookbacks: dict[tuple[int, bool], Lookback] = {}
+        self._lookbacks: dict[LookbackKey, Lookback] = {}
         self._longest_ns = 0
         self.begin(0)
 
     def begin(self, session_open: int) -> None:
         """A new date: nothing is known."""
         self.latest: Record | None = None
+        self.latest_at = 0
         self.first_at = NEVER
         self.blind = False
         self.blind_until = NEVER
         self._session_open = session_open
         self._zero_until = session_open
         self._corrected_at = 0
+        self._whole_from = 0
         self._times: list[int] = []
         self._records: list[Record] = []
         self._tidy_at = _TIDY_FROM
@@ -82,18 +110,34 @@ class Series:
 
     def lookback(self, window_ns: int, *, cumulative: bool) -> "Lookback":
         """The start of a window, the same object for everyone who asks for it."""
+        if not self._lookbacks and self.latest is not None:  # nothing was kept while nobody asked
+            self._times, self._records = [self.latest_at], [self.latest]
+            self._whole_from = max(self._whole_from, self.latest_at)
         self._longest_ns = max(self._longest_ns, window_ns)
         return self._lookbacks.setdefault((window_ns, cumulative), Lookback(self, window_ns, cumulative=cumulative))
+
+    def keep_lookbacks(self, keys: AbstractSet[LookbackKey]) -> None:
+        """Nobody asks for other windows any more."""
+        self._lookbacks = {key: lookback for key, lookback in self._lookbacks.items() if key in keys}
+        self._longest_ns = max((window_ns for window_ns, _ in keys), default=0)
+        if not self._lookbacks:
+            self._times, self._records = [], []
+
+    def lacks(self, window_ns: int, now: int) -> bool:
+        """Whether such a window would now start where the symbol's records have been dropped."""
+        whole_from = self._whole_from if self._lookbacks else max(self._whole_from, self.latest_at)
+        return self.first_at < whole_from and now - window_ns < whole_from
 
     # Records
 
     def add(self, t: int, record: Record) -> Arrival:
         """The series' next record. Blindness must have been ended before (`see`)."""
         before, self.latest = self.latest, record
+        self.latest_at = t
         if before is None:
             arrival = self._start(t, record)
         else:
-            arrival = self._correct(t) if _fell(before, record) else Arrival.USUAL
+            arrival = self._correct(t) if fell(before, record) else Arrival.USUAL
             for total in self.totals:
                 total.move(before, record)
         if self._lookbacks:
@@ -139,6 +183,7 @@ class Series:
         """
         past = bisect_right(self._times, moment) - 1
         if past > 0:
+            self._whole_from = max(self._whole_from, moment)
             del self._times[:past]
             del self._records[:past]
         self._tidy_at = max(_TIDY_FROM, 2 * len(self._times))
@@ -166,12 +211,21 @@ class Series:
         self.blind = False
         self.blind_until = NEVER
         self._spans[-1] = (self._spans[-1][0], t)
-        self._spans = [span for span in self._spans if span[1] > t - self._longest_ns]
+        needed = t - self._longest_ns
+        if self._spans[0][1] <= needed:
+            self._spans = [span for span in self._spans if span[1] > needed]
+            self._whole_from = max(self._whole_from, needed)
+
+    @property
+    def blind_since(self) -> int | None:
+        return self._spans[-1][0] if self.blind else None
 
     # The past
 
     def level_at(self, moment: int) -> tuple[Record | None, int]:
         """The last record at or before `moment`, None where unknown; and the first later moment that may differ."""
+        if moment < self._whole_from:
+            return None, self._whole_from
         after = bisect_right(self._times, moment)
         edge = self._times[after] if after < len(self._times) else NEVER
         for start, end in self._spans:
@@ -191,6 +245,37 @@ class Series:
             return ZERO, min(self.first_at, self._zero_until)
         return None, self.first_at
 
+    # The date as a value
+
+    def known(self) -> Known:
+        return Known(
+            latest=self.latest,
+            latest_at=self.latest_at,
+            first_at=self.first_at,
+            zero_until=self._zero_until,
+            corrected_at=self._corrected_at,
+            whole_from=self._whole_from,
+            times=tuple(self._times),
+            records=tuple(self._records),
+            spans=tuple(self._spans),
+            blind=self.blind,
+        )
+
+    def know(self, known: Known) -> None:
+        """Go on from there instead; of the marks of today it is ours that count."""
+        if self.latest is None and known.latest is not None:
+            for total in self.totals:
+                total.join(self, known.latest)
+        self.latest, self.latest_at, self.first_at = known.latest, known.latest_at, known.first_at
+        self._zero_until, self._corrected_at = known.zero_until, known.corrected_at
+        self._whole_from = known.whole_from
+        self._times, self._records, self._spans = [*known.times], [*known.records], [*known.spans]
+        self._tidy_at = max(_TIDY_FROM, 2 * len(self._times))
+        self.blind = known.blind
+        if self.blind and self.up_since is not None:
+            self.blind_until = self.up_since + GRACE_NS
+        self._doubt()
+
 
 class Lookback:
     """The start of a window over one symbol."""
@@ -208,8 +293,19 @@ class Lookback:
         self.record, edge = self._at(now - self.window_ns)
         self.until = min(edge, now) + self.window_ns
 
+    def known_at(self, now: int) -> int | None:
+        """The first moment from `now` on at which the window's start is known; None: it takes more than time."""
+        moment = now - self.window_ns
+        while moment < NEVER:
+            record, edge = self._at(moment)
+            if record is not None:
+                return moment + self.window_ns
+            moment = edge
+        return None
 
-def _fell(before: Record, after: Record) -> bool:
+
+def fell(before: Record, after: Record) -> bool:
+    """A correction: counters do not fall."""
     return (
         after.sell_volume < before.sell_volume
         or after.buy_volume < before.buy_volume

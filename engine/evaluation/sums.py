@@ -1,8 +1,9 @@
 """Several symbols as one: each field the sum over those that have a record that day."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
-from engine.evaluation.series import NEVER, ZERO, Lookback, Series
+from engine.evaluation.series import NEVER, ZERO, Lookback, LookbackKey, Series
 from engine.record import Record
 
 
@@ -10,10 +11,16 @@ class Sum:
     """Kept up to date by its members, because adding up a market for every record of it would cost a hundredfold."""
 
     def __init__(self, members: Sequence[Series]) -> None:
+        """Over what the members have heard today; from `attach` on it hears of what they hear."""
         self._members = tuple(members)
-        self._lookbacks: dict[tuple[int, bool], SumLookback] = {}
+        self._lookbacks: dict[LookbackKey, SumLookback] = {}
         self.begin()
-        for member in members:
+        for member in sorted(members, key=lambda member: member.latest_at):  # it shows the time of the latest record
+            if member.latest is not None:
+                self.join(member, member.latest)
+
+    def attach(self) -> None:
+        for member in self._members:
             member.totals.append(self)
 
     def begin(self) -> None:
@@ -28,10 +35,23 @@ class Sum:
         """Whether one of its members is."""
         return any(member.blind for member in self._present)
 
+    @property
+    def blind_since(self) -> int | None:
+        """Of the member that has been blind for longest."""
+        return min((member.blind_since for member in self._present if member.blind_since is not None), default=None)
+
     def lookback(self, window_ns: int, *, cumulative: bool) -> "SumLookback":
-        for member in self._members:
-            member.lookback(window_ns, cumulative=cumulative)
-        return self._lookbacks.setdefault((window_ns, cumulative), SumLookback())
+        parts = {member: member.lookback(window_ns, cumulative=cumulative) for member in self._members}
+        key = window_ns, cumulative
+        if key not in self._lookbacks:
+            self._lookbacks[key] = SumLookback()
+            for member in self._present:
+                self._lookbacks[key].join(parts[member])
+        return self._lookbacks[key]
+
+    def keep_lookbacks(self, keys: AbstractSet[LookbackKey]) -> None:
+        """Nobody asks for other windows any more."""
+        self._lookbacks = {key: lookback for key, lookback in self._lookbacks.items() if key in keys}
 
     def join(self, member: Series, record: Record) -> None:
         """A member's first record of the day."""
@@ -79,6 +99,18 @@ class SumLookback:
                 self._replace(place, part.record)
             self.until = min(self.until, part.until)
         self.record = None if self._unknown else self._total
+
+    def known_at(self, now: int) -> int | None:
+        """Like `Lookback.known_at`: known of all members at once."""
+        while True:
+            moments = [part.known_at(now) for part in self._parts]
+            known = [moment for moment in moments if moment is not None]
+            if len(known) < len(moments):
+                return None
+            latest = max(known, default=now)
+            if latest == now:
+                return now
+            now = latest
 
     def _replace(self, place: int, share: Record | None) -> None:
         before, self._shares[place] = self._shares[place], share
