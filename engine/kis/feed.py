@@ -120,7 +120,7 @@ class Feed:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """What it watches, and after that what it still holds of what it did: should that come back, it belongs here."""
+        """What it watches, then what it still holds of what it did: should that come back, it belongs here."""
         lingering = self._session.registrations.lingering if self._session else ()
         return tuple(dict.fromkeys((*self._symbols, *lingering)))
 
