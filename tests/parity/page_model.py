@@ -196,8 +196,16 @@ class Model:
     def happen(self, line: Line, before: int) -> None:
         if line.kind != "frame":
             self.log.add(Applied(line.t, line, before))
+        if line.kind == "start":
+            self.restart()
         for record in line.records:
             self.receive(record, line, before)
+
+    def restart(self) -> None:
+        """A restart is a gap, also for a sum whose members have nothing to tell yet."""
+        for state in self.states.values():
+            if state.life.phase == "pending":
+                state.life = Life()
 
     def receive(self, record: Record, line: Line, before: int) -> None:
         earlier = self.log.of(record.symbol, date_of(line.t))

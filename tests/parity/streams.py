@@ -131,8 +131,9 @@ class Rules:
             ["@g"], ["@g"], ["@g", *self.codes], [*self.codes, "@g"],
         ])  # fmt: skip
         table: dict[str, object] = {"symbols": named}
-        if len(self.codes) > 1 and named[-1] == self.codes[-1] and random.random() < 0.3:
-            table["exclude"] = [self.codes[-1]]
+        gone = random.choice(self.codes)
+        if "@g" not in named and set(named) - {gone} and random.random() < 0.4:
+            table["exclude"] = [gone]
         if random.random() < 0.35:
             table["aggregate"] = "sum"
         return table

@@ -512,6 +512,13 @@ def test_start_makes_all_blind_since_the_line_before_and_skips_the_ticks_between
     ]
 
 
+def test_a_restart_is_a_gap_for_what_was_pending_also_before_any_blindness_has_ended() -> None:
+    text = both(OVER + '\nfor = "5s"')
+    lines = (rec("09:10:00", buy=11), mark("09:10:02", "start"), rec("09:10:06", B, buy=2), rec("09:10:11", B, buy=3))
+    assert told(text, *lines) == ["firing 09:10:11 (since 09:10:06)"]
+    assert told(text, lines[0], mark("09:10:02", "down *"), lines[2]) == ["firing 09:10:06 (since 09:10:00)"]
+
+
 def test_a_sum_sleeps_at_ticks_while_a_member_is_blind_but_records_of_the_others_evaluate_it() -> None:
     lines = (
         rec("09:10:00", buy=1), rec("09:10:00", B, buy=1), mark("09:10:01", f"down {A}"), rec("09:10:02", B, buy=20),
