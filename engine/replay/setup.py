@@ -1,12 +1,14 @@
 """What a replay needs first: configuration, rules and names, but no account and no secret of a notifier."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import load as config_load
 from engine.config.load import Configuration
+from engine.delivery.message import Templates
 from engine.errors import ConfigurationError
+from engine.problems import Problem
 from engine.rules import load as rules_load
 from engine.rules.model import Rule
 from engine.symbols import file as symbols_file
@@ -19,6 +21,11 @@ class World:
 
     configuration: Configuration
     master: Master
+
+    @property
+    def templates(self) -> Templates:
+        alerts = self.configuration.settings.alerts
+        return Templates(alerts.title, alerts.message)
 
 
 def world(path: Path, environ: Mapping[str, str]) -> World:
@@ -42,3 +49,17 @@ def rules(found: World, folder: Path | None) -> tuple[Rule, ...]:
     if folder is None and not configuration.rules_folder.is_dir():
         raise ConfigurationError([configuration.document.problem(("rules",), "no-folder")])
     return rules_load.load(configuration.rules_folder if folder is None else folder, rules_world(found))
+
+
+def rule_sets(found: World, folders: Sequence[Path | None]) -> list[tuple[Rule, ...]]:
+    """The rules of each folder. Raises ConfigurationError with all that is wrong with any of them."""
+    problems: list[Problem] = []
+    sets: list[tuple[Rule, ...]] = []
+    for folder in folders:
+        try:
+            sets.append(rules(found, folder))
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return sets
