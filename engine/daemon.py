@@ -5,8 +5,7 @@ evaluated, the workers settle what is in flight. All of it within 10 s.
 """
 
 import logging
-import math
-import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -14,51 +13,64 @@ from typing import Any
 import trio
 from pydantic import SecretStr
 
-from engine import __version__, kst, status
-from engine.alert import Alert
+from engine import __version__, kst, ready, restart, state_files, status, toml
+from engine.alert import Alert, State
 from engine.attempts import Attempts
 from engine.clock import Clock
 from engine.config.model import Account, Settings, Source
 from engine.config.model import Feed as FeedSettings
-from engine.delivery import deliver, message
+from engine.delivery import message
+from engine.delivery.deliver import Delivery
+from engine.delivery.notice import Notice
 from engine.errors import PgmwatchError
 from engine.evaluation.engine import Engine
 from engine.evaluation.lifecycle import Phase
 from engine.evaluation.watch import Transition
 from engine.evaluator import Evaluator
+from engine.following import Following
 from engine.gap import Gap
+from engine.in_force import InForce
 from engine.incidents.monitor import Monitor
+from engine.incidents.upkeep import Upkeep, What
+from engine.keeper import Keeper, Work
 from engine.kis.feed import Feed
-from engine.kis.slots import spread
+from engine.kis.slots import Spread, spread
+from engine.kst import SECOND_NS, date_of, day_number
 from engine.locale import Locale
-from engine.ops import control, state_folder
+from engine.ops import control, rule_list, state_folder
+from engine.problems import Problem
 from engine.ready import Ready
+from engine.recording import reader
+from engine.silences import file as silences_file
+from engine.silences.model import Silence
 from engine.simulator import server as simulator
 from engine.simulator.scenario import Scenario
+from engine.state_files import StateFiles
+from engine.stopping import REFUSED, Stopping
+from engine.store.batch import Ending
 from engine.store.outbox import Outbox
 from engine.stream import Event, Start
 from engine.text import quoted
+from engine.watching import signature, signature_of_file
 
-logger = logging.getLogger(__name__)
-
-ENDED, REFUSED, INTERRUPTED = 0, 3, 130
-"""Exit codes. REFUSED: no account's credentials were ever right, so there is nothing to run for."""
-
-END_S = 9.0
-"""From the signal to the end of the process; a second is left for the interpreter on a busy machine."""
-_LEAST_DRAIN_S = 0.5
-"""What delivery gets even where the broker took all the time to say goodbye."""
+log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
 """How often somebody looks after the feeds: system alerts are a matter of ten seconds."""
+_CHECKPOINT_NS = 60 * SECOND_NS
+"""How much of a day's recording a restart has to evaluate again at most; writing one takes milliseconds."""
 
 _SIMULATED_ACCOUNT = Account(name="simulator", app_key=SecretStr("SIMULATED-KEY"), app_secret=SecretStr("SIMULATED"))
 
 
-def run(ready: Ready) -> int:
-    """Run until a signal; → exit code. Raises StateFolderError where its state folder cannot be had."""
-    with state_folder.held(ready.plan.configuration.state_folder):
-        return _in_trio(partial(_serve, ready))
+def run(prepared: Ready) -> int:
+    """Run until a signal; → exit code.
+
+    Raises StateFolderError where its state folder cannot be had, DatabaseError where its database cannot.
+    """
+    configuration = prepared.plan.configuration
+    with state_folder.held(configuration.state_folder), state_files.opened(configuration, time.time_ns()) as files:
+        return _in_trio(partial(_serve, prepared, files))
 
 
 def simulate(
@@ -91,7 +103,7 @@ def _in_trio(main: Callable[[], Awaitable[int]]) -> int:
 
 async def _simulate(start: Any) -> int:
     async with trio.open_nursery() as nursery:
-        stopping = _Stopping(nursery.cancel_scope)
+        stopping = Stopping(nursery.cancel_scope)
         await nursery.start(stopping.watch)
         await nursery.start(start)
         await stopping.asked.wait()
@@ -99,23 +111,23 @@ async def _simulate(start: Any) -> int:
     return stopping.code
 
 
-async def _serve(ready: Ready) -> int:
+async def _serve(prepared: Ready, files: StateFiles) -> int:
     async with trio.open_nursery() as nursery:
-        stopping = _Stopping(nursery.cancel_scope)
+        stopping = Stopping(nursery.cancel_scope)
         await nursery.start(stopping.watch)
-        daemon = _Daemon(ready, await _upstream(nursery, ready))
+        daemon = _Daemon(prepared, await _upstream(nursery, prepared), files)
         await daemon.run(stopping)
         nursery.cancel_scope.cancel()
-    logger.info("ended")
+    log.info("ended")
     return stopping.code
 
 
-async def _upstream(nursery: trio.Nursery, ready: Ready) -> FeedSettings:
+async def _upstream(nursery: trio.Nursery, prepared: Ready) -> FeedSettings:
     """Where the feed comes from: the broker, or a simulator that is started here."""
-    settings = ready.plan.configuration.settings
+    settings = prepared.plan.configuration.settings
     if settings.feed.source is Source.KIS:
         return settings.feed
-    addresses = await nursery.start(partial(simulator.serve, settings.simulator, scenario=ready.scenario))
+    addresses = await nursery.start(partial(simulator.serve, settings.simulator, scenario=prepared.scenario))
     return settings.feed.model_copy(
         update={
             "rest_url": addresses.rest_url,
@@ -125,81 +137,60 @@ async def _upstream(nursery: trio.Nursery, ready: Ready) -> FeedSettings:
     )
 
 
-class _Stopping:
-    """SIGTERM and SIGINT: the first asks for a clean end, a second one ends at once. SIGHUP ends nothing."""
-
-    def __init__(self, everything: trio.CancelScope) -> None:
-        self._everything = everything
-        self._deadline = math.inf
-        self.asked = trio.Event()
-        self.code = ENDED
-
-    def left_s(self) -> float:
-        """What is left of the time that a clean end may take."""
-        return max(self._deadline - trio.current_time(), _LEAST_DRAIN_S)
-
-    def end(self, code: int) -> None:
-        """Ask for a clean end with this exit code."""
-        self.code = code
-        self._deadline = trio.current_time() + END_S
-        self.asked.set()
-
-    def _signalled(self, number: int) -> None:
-        code = INTERRUPTED if number == signal.SIGINT else ENDED
-        if self.asked.is_set():
-            logger.warning("ending at once signal=%s", signal.Signals(number).name)
-            self.code = self.code or code
-            self._everything.cancel()
-        else:
-            logger.info("ending signal=%s", signal.Signals(number).name)
-            self.end(code)
-
-    async def watch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            task_status.started()
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    logger.warning("SIGHUP: rules are read at the start only; restart to read them anew")
-                else:
-                    self._signalled(number)
-
-
 class _Daemon:
     """The parts of one run, and how they are joined."""
 
-    def __init__(self, ready: Ready, feed_settings: FeedSettings) -> None:
-        self._ready = ready
-        self._configuration = ready.plan.configuration
-        self._settings = ready.plan.configuration.settings
-        self._rules = {rule.name: rule for rule in ready.plan.rules}
-        self._clock = Clock()
-        self._started = self._clock.now()
-        self._store = Outbox(target.address for target in ready.targets)
-        self._engine = Engine(ready.plan.enabled_rules, self._configuration.hours(), _log_transition)
-        self._evaluator = Evaluator(self._engine, self._clock, self._commit, ready.plan.symbols, self._on_gap)
-        accounts = [account.name for account in feed_settings.account]
-        spreading = spread(ready.plan.symbols, accounts, feed_settings.max_registrations)
-        self._not_covered = spreading.left_out
+    def __init__(self, prepared: Ready, feed_settings: FeedSettings, files: StateFiles) -> None:
+        self._ready = prepared
+        plan = prepared.plan
+        self._configuration = plan.configuration
+        self._settings = plan.configuration.settings
+        self._clock = clock = Clock()
+        self._started = clock.now()
+        self._files = files
+        self._in_force = InForce(plan, self._started)
+        self._endings: list[Transition] = []
+        self._engine = Engine(plan.enabled_rules, self._configuration.hours(), self._note)
+        self._evaluator = Evaluator(self._engine, clock, self._commit, plan.symbols, self._on_gap, held=True)
+        self._outbox = Outbox(target.address for target in prepared.targets)
+        self._delivery = Delivery(self._outbox, clock, alerts=self._settings.alerts, locale=self._settings.locale)
+        self._delivery.add(prepared.targets)
+        mark = self._started if files.past.mark is None else files.past.mark
+        self._keeper = Keeper(files.writer, files.database, self._tell, mark)
+        self._upkeep = Upkeep(self._settings.locale, self._settings.alerts.ops)
+        self._checked_at = self._started
+        self._config_changed = False
+        self._capacity = feed_settings.max_registrations
+        spreading = self._spread({account.name: () for account in feed_settings.account})
         self._monitor = self._make_monitor(spreading.left_out)
         attempts = Attempts(self._configuration.state_folder) if self._settings.feed.source is Source.KIS else None
-        self._feeds = tuple(
-            self._make_feed(account, spreading.accounts[account.name], feed_settings, attempts)
+        self._feeds = {
+            account.name: self._make_feed(account, spreading.accounts[account.name], feed_settings, attempts)
             for account in feed_settings.account
-            if spreading.accounts[account.name]  # more accounts than symbols: no session is held for nothing
-        )
+        }
+
+    def _spread(self, current: Mapping[str, Sequence[str]]) -> Spread:
+        """Which account watches what; symbols stay where they are."""
+        spreading = spread(self._in_force.plan.symbols, tuple(current), self._capacity, current)
+        self._not_covered = spreading.left_out
+        if spreading.left_out:
+            symbols = ",".join(spreading.left_out)
+            log.warning("symbols not covered count=%d symbols=%s", len(spreading.left_out), symbols)
+        return spreading
 
     def _make_monitor(self, not_covered: Sequence[str]) -> Monitor:
-        if not_covered:
-            logger.warning("symbols not covered count=%d symbols=%s", len(not_covered), ",".join(not_covered))
         return Monitor(
             self._ready.plan.rules,
             self._configuration.hours(),
             self._settings.locale,
             notify=self._settings.alerts.ops,
-            name=self._ready.plan.master.name,
+            name=self._name,
             not_covered=not_covered,
             started=self._started,
         )
+
+    def _name(self, symbol: str) -> str:
+        return self._in_force.plan.master.name(symbol)
 
     def _make_feed(
         self, account: Account, symbols: Sequence[str], settings: FeedSettings, attempts: Attempts | None
@@ -219,13 +210,39 @@ class _Daemon:
         past = attempts.of(account)
         return make(past=past.state, approved=past.approved, remember=partial(attempts.remember, account))
 
-    async def run(self, stopping: _Stopping) -> None:
+    # One run
+
+    async def run(self, stopping: Stopping) -> None:
         """Everything, from the first task to the last message."""
+        self._say_started()
+        drain, drained = trio.Event(), trio.Event()
+        async with trio.open_nursery() as background:
+            self._background = background
+            background.start_soon(self._deliver, stopping, drain, drained)
+            await background.start(control.serve, self._configuration.state_folder, self._answers())
+            background.start_soon(self._keeper.run)
+            background.start_soon(self._evaluator.run)
+            background.start_soon(self._watch_over_feeds, stopping)
+            self._evaluator.put(Start(self._clock.now()))
+            background.start_soon(self._begin, background, stopping)
+            async with trio.open_nursery() as feeding:
+                for feed in self._feeds.values():
+                    feeding.start_soon(feed.run)
+                await stopping.asked.wait()
+                for feed in self._feeds.values():
+                    feed.stop()
+            self._evaluator.drain()
+            await self._keep_the_rest(stopping)
+            drain.set()
+            await drained.wait()
+            background.cancel_scope.cancel()
+
+    def _say_started(self) -> None:
         for doubt in self._ready.plan.doubts:
-            logger.warning("doubtful %s", doubt.text(Locale.EN))
+            log.warning("doubtful %s", doubt.text(Locale.EN))
         for name in self._ready.withheld:
-            logger.warning('target withheld name="%s" reason="the market is simulated; run --notify NAME"', name)
-        logger.info(
+            log.warning('target withheld name="%s" reason="the market is simulated; run --notify NAME"', name)
+        log.info(
             "started version=%s source=%s market=%s rules=%d symbols=%d targets=%d",
             __version__,
             self._settings.feed.source,
@@ -234,64 +251,54 @@ class _Daemon:
             len(self._ready.plan.symbols),
             len(self._ready.targets),
         )
-        drain, drained = trio.Event(), trio.Event()
-        async with trio.open_nursery() as background:
-            background.start_soon(self._deliver, stopping, drain, drained)
-            await background.start(control.serve, self._configuration.state_folder, {"status": self._status})
-            background.start_soon(self._evaluator.run)
-            background.start_soon(self._watch_over_feeds, stopping)
-            self._evaluator.put(Start(self._clock.now()))
-            async with trio.open_nursery() as feeding:
-                for feed in self._feeds:
-                    feeding.start_soon(feed.run)
-                await stopping.asked.wait()
-                for feed in self._feeds:
-                    feed.stop()
-            self._evaluator.drain()
-            drain.set()
-            await drained.wait()
-            background.cancel_scope.cancel()
 
-    async def _deliver(self, stopping: "_Stopping", drain: trio.Event, drained: trio.Event) -> None:
-        await deliver.run(
-            self._store,
-            self._ready.targets,
-            self._clock,
-            drain,
-            alerts=self._settings.alerts,
-            locale=self._settings.locale,
-            drain_s=stopping.left_s,
-        )
+    async def _deliver(self, stopping: Stopping, drain: trio.Event, drained: trio.Event) -> None:
+        await self._delivery.run(drain, drain_s=stopping.left_s)
         drained.set()
 
-    async def _watch_over_feeds(self, stopping: "_Stopping") -> None:
-        """Say what a person must know of them; end where nothing can ever come of it."""
-        while not stopping.asked.is_set():
-            feeds = [feed.status() for feed in self._feeds]
-            now = self._clock.now()
-            never_right = bool(feeds) and all(feed.refused and not feed.approved for feed in feeds)
-            if not never_right or any(feed.last_ending for feed in feeds):  # else an earlier run has told of it
-                seen = self._monitor.look(
-                    now, feeds, self._engine.counters, ahead_ns=self._clock.ahead, lag_ns=self._evaluator.lag_ns
-                )
-                self._store.commit(seen, now)
-            if never_right:
-                next_ask = min((feed.next_attempt for feed in feeds if feed.next_attempt), default=now)
-                logger.error(
-                    "ending: the broker refused the credentials of every account;"
-                    " they are not asked about before %s unless they change",
-                    kst.iso(next_ask)[:19],
-                )
-                stopping.end(REFUSED)
-            await trio.sleep(_LOOK_S)
+    async def _begin(self, background: trio.Nursery, stopping: Stopping) -> None:
+        """Go on where the last run left off, and then with what the feeds have brought meanwhile."""
+        rules, silences, config = self._files_to_follow()
+        await silences.read()
+        await self._recover()
+        self._evaluator.release()
+        stopping.hung_up = rules.ask
+        for following in (rules, silences, config):
+            background.start_soon(following.run)
 
-    def _on_gap(self, kind: Gap, since: int, until: int) -> None:
-        self._store.commit(self._monitor.gap(until, since, kind), until)
+    async def _recover(self) -> None:
+        """Bring the engine to where the recording and the database say that it was."""
+        began, past = trio.current_time(), self._files.past
+        recording = [self._files.recording] if self._files.recording is not None else []
+        day = day_number(self._started)
+        found = await trio.to_thread.run_sync(
+            lambda: restart.recover(self._engine, reader.events(recording), past, day), abandon_on_cancel=True
+        )
+        self._endings.clear()  # they are in the history already, or were never ours
+        seconds = trio.current_time() - began
+        log.info(
+            "recovered lines=%d learned=%d new_alerts=%d seconds=%.2f",
+            *(found.lines, found.learned, len(found.alerts), seconds),
+        )
+        self._commit((), found.alerts)
 
-    def _commit(self, _events: Sequence[Event], alerts: Sequence[Alert]) -> None:
-        """Alerts of one batch → words → store. What follows from there is delivery's."""
+    async def _keep_the_rest(self, stopping: Stopping) -> None:
+        """Half of the time that is left: the other half is for telling of it."""
+        self._keep_everything()
+        with trio.move_on_after(stopping.left_s() / 2):
+            await self._keeper.finish()
+
+    # What the parts hand on
+
+    def _note(self, change: Transition) -> None:
+        _log_transition(change)
+        if change.before is Phase.FIRING and change.after is Phase.INACTIVE:
+            self._endings.append(change)
+
+    def _commit(self, events: Sequence[Event], alerts: Sequence[Alert]) -> None:
+        """What was applied, and the alerts that follow from it → words → kept, then told."""
         for alert in alerts:
-            logger.info(
+            log.info(
                 "alert %s rule=%s symbol=%s repeat=%d suppressed=%s id=%s",
                 alert.state,
                 quoted(alert.rule),
@@ -300,13 +307,185 @@ class _Daemon:
                 alert.suppressed or "no",
                 alert.id,
             )
-        locale = self._settings.locale
-        notices = [
-            message.notice(alert, self._rules[alert.rule], self._ready.plan.master.name(alert.symbol), locale)
-            for alert in alerts
+        notices = [self._notice(alert) for alert in alerts]
+        endings = self._silent_endings(alerts)
+        standings = self._engine.changed() if notices or endings else ()
+        self._keeper.put(Work(events, notices, standings, endings, self._engine.now or 0))
+
+    def _notice(self, alert: Alert) -> Notice:
+        rule = self._in_force.rules[alert.rule]
+        return message.notice(alert, rule, self._name(alert.symbol), self._settings.locale)
+
+    def _silent_endings(self, alerts: Sequence[Alert]) -> list[Ending]:
+        """Firings that are over without a word: the history has them."""
+        told = {(alert.rule, alert.symbol) for alert in alerts if alert.state is State.RESOLVED}
+        over, self._endings[:] = self._endings[:], []
+        return [
+            Ending(each.rule, each.symbol, each.at, self._name(each.symbol))
+            for each in over
+            if (each.rule, each.symbol) not in told
         ]
+
+    def _tell(self, notices: Sequence[Notice]) -> None:
+        self._outbox.commit(notices, self._clock.now())
+
+    def _say(self, notices: Sequence[Notice]) -> None:
+        """A word of the daemon itself."""
         if notices:
-            self._store.commit(notices, self._clock.now())
+            self._keeper.put(Work(notices=notices))
+
+    def _on_gap(self, kind: Gap, since: int, until: int) -> None:
+        self._say(self._monitor.gap(until, since, kind))
+
+    def _keep_everything(self) -> None:
+        """All of where the rules stand: after this, a start needs nothing from before it but the symbols' values."""
+        if self._evaluator.is_held:
+            return
+        self._engine.changed()
+        checkpoint = self._engine.checkpoint().to_json()
+        work = Work(standings=self._engine.standings(), mark=self._engine.now or 0, checkpoint=checkpoint)
+        self._keeper.put(work)
+
+    # Each second
+
+    async def _watch_over_feeds(self, stopping: Stopping) -> None:
+        """Say what a person must know of them; end where nothing can ever come of it."""
+        while not stopping.asked.is_set():
+            feeds = [feed.status() for feed in self._feeds.values()]
+            now = self._clock.now()
+            never_right = bool(feeds) and all(feed.refused and not feed.approved for feed in feeds)
+            if not never_right or any(feed.last_ending for feed in feeds):  # else an earlier run has told of it
+                seen = self._monitor.look(
+                    now, feeds, self._engine.counters, ahead_ns=self._clock.ahead, lag_ns=self._evaluator.lag_ns
+                )
+                self._say(seen)
+            if never_right:
+                next_ask = min((feed.next_attempt for feed in feeds if feed.next_attempt), default=now)
+                log.error(
+                    "ending: the broker refused the credentials of every account;"
+                    " they are not asked about before %s unless they change",
+                    kst.iso(next_ask)[:19],
+                )
+                stopping.end(REFUSED)
+            self._keep_standings(now)
+            trouble = self._keeper.trouble
+            self._say(self._upkeep.trouble(What.RECORDING, trouble.recording, now))
+            self._say(self._upkeep.trouble(What.STORE, trouble.store, now))
+            await trio.sleep(_LOOK_S)
+
+    def _keep_standings(self, now: int) -> None:
+        """What changed without an alert, and now and then all of it."""
+        if self._evaluator.is_held:
+            return
+        if now - self._checked_at >= _CHECKPOINT_NS:
+            self._checked_at = now
+            self._keep_everything()
+        elif standings := self._engine.changed():
+            self._keeper.put(Work(standings=standings, mark=self._engine.now or 0))
+
+    # Files that are edited while it runs
+
+    def _files_to_follow(self) -> tuple[Following[Ready], Following[tuple[Silence, ...]], Following[bool]]:
+        configuration = self._configuration
+        rules = Following(
+            lambda: signature(configuration.rules_folder),
+            lambda: ready.again(self._ready),
+            self._take_rules,
+            partial(self._refuse, What.RULES),
+        )
+        silences = Following(
+            lambda: signature_of_file(configuration.silences_file),
+            lambda: silences_file.load(configuration.silences_file, self._in_force.plan.master),
+            self._take_silences,
+            partial(self._refuse, What.SILENCES),
+        )
+        config = Following(
+            lambda: signature_of_file(configuration.path),
+            lambda: toml.read(configuration.path).data != configuration.document.data,
+            self._take_config,
+            lambda _problems: self._take_config(changed=True),
+        )
+        return rules, silences, config
+
+    def _take_rules(self, now_ready: Ready) -> None:
+        """Another set of rules, between two events: nothing of it is half applied."""
+        began = trio.current_time()
+        now, plan = self._clock.now(), now_ready.plan
+        self._say(self._upkeep.problems(What.RULES, (), now))
+        if plan.rules == self._in_force.plan.rules:
+            self._ready = now_ready
+            return
+        before = set(self._in_force.plan.symbols)
+        self._ready = now_ready
+        self._in_force.take(plan, now)
+        self._delivery.add(now_ready.targets)
+        lacks = self._engine.lacks(plan.enabled_rules)
+        self._engine.reload(plan.enabled_rules, self._engine.now or now)
+        self._commit((), ())
+        self._evaluator.also_lost(symbol for symbol in plan.symbols if symbol not in before)
+        spreading = self._spread({name: feed.holding for name, feed in self._feeds.items()})
+        for name, feed in self._feeds.items():
+            feed.watch(spreading.accounts[name])
+        self._monitor.reload(plan.rules, spreading.left_out)
+        self._keep_everything()
+        log.info(
+            "rules reloaded rules=%d new=%d symbols=%d ms=%.1f",
+            len(plan.enabled_rules),
+            sum(since == now for since in self._in_force.since.values()),
+            len(plan.symbols),
+            (trio.current_time() - began) * 1000,
+        )
+        if lacks:
+            self._background.start_soon(self._learn_the_past)
+
+    async def _learn_the_past(self) -> None:
+        """A window is longer than any was before: what it starts from stands in the day's recording."""
+        began, today = trio.current_time(), date_of(day_number(self._clock.now()))
+        recording = reader.day_file(self._configuration.recordings_folder, today)
+        if recording is None:
+            return
+        past = Engine(self._in_force.plan.enabled_rules, self._configuration.hours())
+
+        def learn() -> None:
+            for event in reader.events([recording]):
+                past.learn(event)
+
+        await trio.to_thread.run_sync(learn, abandon_on_cancel=True)
+        self._engine.adopt_past(past)
+        log.info("rules learned the day so far seconds=%.2f", trio.current_time() - began)
+
+    def _take_silences(self, silences: Sequence[Silence]) -> None:
+        now = self._clock.now()
+        self._engine.silence(silences, self._engine.now or now)
+        self._keep_everything()
+        self._say(self._upkeep.problems(What.SILENCES, (), now))
+        log.info("silences in force=%d", sum(each.start <= now < each.until for each in silences))
+
+    def _take_config(self, changed: bool) -> None:
+        if changed != self._config_changed:
+            self._config_changed = changed
+            log.warning("config %s", "changed since the start: restart to use it" if changed else "as it was read")
+
+    def _refuse(self, what: What, problems: Sequence[Problem]) -> None:
+        """Nothing changes, and every error is told."""
+        for problem in problems:
+            log.error("%s %s", what, problem.text(Locale.EN))
+        self._say(self._upkeep.problems(what, problems, self._clock.now()))
+
+    # What commands ask
+
+    def _answers(self) -> dict[str, control.Handler]:
+        return {"status": self._status, "rules": self._rule_list}
+
+    def _rule_list(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        return rule_list.of(
+            self._in_force.plan.rules,
+            self._in_force.since,
+            self._in_force.read_at,
+            self._engine.state(inactive=False),
+            self._engine.standings(),
+            self._upkeep.troubled(What.RULES),
+        )
 
     def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         now = self._clock.now()
@@ -317,22 +496,23 @@ class _Daemon:
                 "market": self._settings.feed.market,
                 "started": kst.iso(self._started),
                 "up_s": (now - self._started) // kst.SECOND_NS,
+                "config_changed": self._config_changed,
             },
             "not_covered": list(self._not_covered),
-            "feeds": [status.of_feed(feed.status(), now) for feed in self._feeds],
+            "feeds": [status.of_feed(feed.status(), now) for feed in self._feeds.values()],
             "evaluation": status.of_evaluation(
-                len(self._ready.plan.enabled_rules),
+                len(self._in_force.plan.enabled_rules),
                 self._engine.state(inactive=False),
                 self._engine.counters,
                 self._evaluator.lag_ns,
             ),
-            "targets": [status.of_target(target) for target in self._store.status()],
+            "targets": [status.of_target(target) for target in self._outbox.status()],
         }
 
 
 def _log_transition(change: Transition) -> None:
     """Pending comes and goes with every record: only the end of a firing is worth INFO; alerts have their own line."""
     level = logging.INFO if change.before is Phase.FIRING else logging.DEBUG
-    if logger.isEnabledFor(level):
+    if log.isEnabledFor(level):
         words = change.before, change.after, quoted(change.rule), quoted(change.symbol)
-        logger.log(level, "rule %s => %s rule=%s symbol=%s", *words)
+        log.log(level, "rule %s => %s rule=%s symbol=%s", *words)

@@ -84,6 +84,11 @@ class Evaluator:
         self._inbox.append(event)
         self._came.set()
 
+    @property
+    def is_held(self) -> bool:
+        """Nothing is applied yet."""
+        return self._held
+
     def release(self) -> None:
         """The engine is where it should be: go on from there."""
         self._held = False

@@ -21,6 +21,7 @@ def run(path: Path, notify: tuple[str, ...]) -> int:
     """The daemon, in the foreground. SIGTERM and SIGINT (Ctrl-C) end it cleanly within 10 s."""
     from engine import daemon, log, ready
     from engine.ops.state_folder import StateFolderError
+    from engine.store.database import DatabaseError
 
     try:
         prepared = ready.prepare(path, os.environ, notify)
@@ -31,6 +32,6 @@ def run(path: Path, notify: tuple[str, ...]) -> int:
     log.set_up(settings.log.level, settings.log.format)
     try:
         return daemon.run(prepared)
-    except StateFolderError as error:
+    except (StateFolderError, DatabaseError) as error:
         complain(error.text(settings.locale))
         return BAD_CONFIGURATION

@@ -1,0 +1,80 @@
+"""What a run keeps in its state folder, opened: database and recording, and what they know of the day so far."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.config.load import Configuration
+from engine.config.model import Source
+from engine.kst import date_of, day_number
+from engine.recording.reader import day_file
+from engine.recording.writer import RecordingError, Writer
+from engine.store.batch import Past
+from engine.store.database import Database, DatabaseError
+from engine.text import quoted
+
+log = logging.getLogger(__name__)
+
+DATABASE = "state.db"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFiles:
+    """Open, for one run."""
+
+    database: Database
+    writer: Writer | None
+    """None: nothing is recorded."""
+    past: Past
+    """Of today, as it was stored before this run."""
+    recording: Path | None
+    """Of today, from before this run."""
+
+
+@contextmanager
+def opened(configuration: Configuration, now: int) -> Iterator[StateFiles]:
+    """The caller holds the state folder. Raises NewerDatabaseError where a later version wrote the database.
+
+    A simulator's market begins anew with each run, so of an earlier one of the day nothing is kept.
+    """
+    feed = configuration.settings.feed
+    today = day_number(now)
+    folder = configuration.recordings_folder
+    found = Database.open(configuration.state_folder / DATABASE)
+    if found.set_aside is not None:
+        log.error("state unreadable set_aside=%s", found.set_aside)
+    database = found.database
+    try:
+        if feed.source is not Source.KIS:
+            with suppress(DatabaseError):  # the first commit meets it as well, and tells
+                database.forget()
+            if (before := day_file(folder, date_of(today))) is not None:
+                before.unlink()
+        writer = _writer(configuration, now) if feed.record and feed.source is not Source.REPLAY else None
+        try:
+            yield StateFiles(database, writer, _past(database, today), day_file(folder, date_of(today)))
+        finally:
+            if writer is not None:
+                writer.close()
+    finally:
+        database.close()
+
+
+def _past(database: Database, today: int) -> Past:
+    try:
+        return database.past(today)
+    except DatabaseError as error:
+        log.error("state unreadable reason=%s", quoted(str(error)))  # noqa: TRY400 -- a disk's doing; we go on
+        return Past(None, None, (), frozenset())
+
+
+def _writer(configuration: Configuration, now: int) -> Writer:
+    retention = configuration.settings.feed.retention
+    writer = Writer(configuration.recordings_folder, days=retention.days, size_bytes=retention.size)
+    try:
+        writer.open(now)
+    except RecordingError as error:
+        log.error("recording unusable reason=%s", quoted(str(error)))  # noqa: TRY400 -- a disk's doing; the writer tries again
+    return writer

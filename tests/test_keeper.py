@@ -1,0 +1,180 @@
+"""What stands between evaluation and delivery: lines, then alerts, then words; with real files."""
+
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine import keeper
+from engine.delivery.notice import Notice, system_notice
+from engine.evaluation.lifecycle import Life, Phase, Tally
+from engine.evaluation.standing import Standing
+from engine.keeper import Keeper, Trouble, Work
+from engine.kst import SECOND_NS, day_of, day_start
+from engine.recording import reader
+from engine.recording.writer import Writer
+from engine.rules.model import Severity
+from engine.store.database import Database
+from engine.stream import Alive, Down, Event, Start, Up
+
+DAY = day_of(date(2026, 11, 20))
+NOON = day_start(DAY) + 12 * 3600 * SECOND_NS
+
+
+def notice(seconds: int) -> Notice:
+    at = NOON + seconds * SECOND_NS
+    return system_notice("test", at, Severity.INFO, title="title", message="", notify=("terminal",))
+
+
+class SlowWriter(Writer):
+    """A disk that answers when it is let."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, days=60, size_bytes=10**9)
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def write(self, events: Sequence[Event]) -> None:  # type: ignore[override]  # the keeper gives a list
+        assert self.answers.wait(20)
+        super().write(events)
+
+
+@dataclass
+class Desk:
+    """A keeper on real files, and what it told when."""
+
+    folder: Path
+    writer: SlowWriter
+    database: Database
+    told: list[Notice] = field(default_factory=list)
+    seen: list[tuple[int, int]] = field(default_factory=list)
+    """At each telling: lines in the recording, alerts in the database."""
+
+    def tell(self, notices: Sequence[Notice]) -> None:
+        self.told += notices
+        self.seen.append((len(self.lines()), len(self.stored())))
+
+    def lines(self) -> list[Event]:
+        found = reader.day_file(self.folder / "recordings", date(2026, 11, 20))
+        return [] if found is None else list(reader.events([found]))
+
+    def stored(self) -> list[str]:
+        with sqlite3.connect(f"file:{self.folder / 'state.db'}?mode=ro", uri=True) as connection:
+            return [row[0] for row in connection.execute("select id from history")]
+
+
+@asynccontextmanager
+async def keeping(folder: Path) -> AsyncIterator[tuple[Desk, Keeper]]:
+    desk = Desk(folder, SlowWriter(folder / "recordings"), Database.open(folder / "state.db").database)
+    desk.writer.open(NOON)
+    kept = Keeper(desk.writer, desk.database, desk.tell, NOON)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.run)
+        yield desk, kept
+        desk.writer.answers.set()
+        nursery.cancel_scope.cancel()
+    desk.writer.close()
+    desk.database.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    with trio.fail_after(seconds):
+        while not condition():
+            await trio.sleep(0.01)
+
+
+async def test_an_alert_is_told_after_it_is_stored_and_stored_after_its_line(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON), Up(NOON, ("005930",))), (notice(0),), mark=NOON))
+        await until(lambda: bool(desk.told))
+    assert desk.told == [notice(0)]
+    assert desk.seen == [(2, 1)]
+
+
+async def test_lines_wait_a_second_for_company_and_no_longer(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),)))
+        kept.put(Work((Alive(NOON + SECOND_NS),)))
+        await trio.sleep(0.3)
+        assert desk.lines() == []
+        await until(lambda: len(desk.lines()) == 2, 2)
+    assert desk.told == []
+
+
+async def test_what_came_last_is_kept_at_the_end(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON + 1))
+        await kept.finish()
+    assert desk.told == [notice(0)]
+    assert desk.seen == [(1, 1)]
+
+
+async def test_a_start_finds_the_mark_and_where_rules_stood(tmp_path: Path) -> None:
+    standing = Standing("rule", "005930", "f", Life(Phase.FIRING, NOON, told_at=NOON), Tally(1, NOON))
+    async with keeping(tmp_path) as (_, kept):
+        kept.put(Work(notices=(notice(0),)))
+        kept.put(Work(standings=(standing,), mark=NOON + 5 * SECOND_NS))
+        kept.put(Work(notices=(notice(1),)))  # says nothing of the evaluation: the mark stays
+        await kept.finish()
+    database = Database.open(tmp_path / "state.db").database
+    past = database.past(DAY)
+    database.close()
+    assert past.mark == NOON + 5 * SECOND_NS
+    assert past.standings == (standing,)
+    assert past.known == {notice(0).id, notice(1).id}
+
+
+async def test_a_disk_that_hangs_delays_an_alert_by_seconds_and_leaves_a_hole_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(keeper, "MAX_WAITING", 10)
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON), Up(NOON, ("005930",)))))
+        await until(lambda: len(desk.lines()) == 2)
+        desk.writer.answers.clear()
+        kept.put(Work((Alive(NOON + 1),), (notice(0),), mark=NOON + 1))
+        await until(lambda: bool(desk.told), 2)
+        kept.put(Work((Down(NOON + 2, ("005930",)), Up(NOON + 3, ("000660",)))))
+        for number in range(20):
+            kept.put(Work((Alive(NOON + 10 + number),)))
+        desk.writer.answers.set()
+        await until(lambda: notice(0).id in desk.stored())
+        kept.put(Work((Alive(NOON + SECOND_NS),), (notice(1),), mark=NOON + SECOND_NS))
+        await until(lambda: len(desk.told) == 2)
+        lines = desk.lines()
+    assert desk.told == [notice(0), notice(1)]
+    after = lines[lines.index(Alive(NOON + 1)) + 1 :]
+    assert isinstance(after[0], Down)
+    assert after[0].symbols == ("*",)
+    assert ("000660",) in [event.symbols for event in after if isinstance(event, Up)]
+    assert ("005930",) not in [event.symbols for event in after if isinstance(event, Up)]
+
+
+@pytest.mark.slow  # a database that somebody holds is waited for a second
+async def test_a_database_that_refuses_keeps_no_alert_back_and_gets_it_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "RETRY_S", 0.2)
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        await until(lambda: len(desk.told) == 1)
+        other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+        other.execute("begin exclusive")
+        kept.put(Work((Alive(NOON + 1),), (notice(1),), mark=NOON + 1))
+        await until(lambda: len(desk.told) == 2)
+        assert kept.trouble.store is not None
+        assert kept.trouble.recording is None
+        other.execute("rollback")
+        other.close()
+        await trio.sleep(0.3)
+        kept.put(Work((Alive(NOON + 2),), (notice(2),), mark=NOON + 2))
+        await until(lambda: len(desk.told) == 3)
+        assert kept.trouble == Trouble()
+        assert set(desk.stored()) == {notice(0).id, notice(1).id, notice(2).id}
