@@ -17,6 +17,15 @@ _RATE = re.compile(r"([1-9][0-9]{0,5})/(s|m|h)", re.ASCII)
 _SIZE = re.compile(r"([1-9][0-9]{0,8})\s?(MB|GB|TB)", re.ASCII)
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00", re.ASCII)
 
+DURATION_FORMS = "[0-9]{1,6}h([0-9]{1,6}m)?([0-9]{1,6}s)?|[0-9]{1,6}m([0-9]{1,6}s)?|[0-9]{1,6}s"
+DURATION_PATTERN = f"^({DURATION_FORMS})$"
+AMOUNT_PATTERN = r"^\s*[-+]?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})(\.[0-9]{1,12})? ?(만|억|조)? ?(주|원)?\s*$"
+RATE_PATTERN = "^[1-9][0-9]{0,5}/[smh]$"
+SIZE_PATTERN = r"^[1-9][0-9]{0,8}\s?(MB|GB|TB)$"
+TIME_OF_DAY_FORMS = "([01][0-9]|2[0-3]):[0-5][0-9]|24:00"
+HOURS_PATTERN = rf"^\s*({TIME_OF_DAY_FORMS})\s*~\s*({TIME_OF_DAY_FORMS})\s*$"
+"""For editors: the same forms without look-ahead, which their regular expressions do not have."""
+
 _SCALES = {"만": 10**4, "억": 10**8, "조": 10**12}
 _RATE_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _SIZE_BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -53,16 +54,30 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
-Duration = Annotated[timedelta, _text(units.duration)]
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
-Rate = Annotated[timedelta, _text(units.rate)]
-Size = Annotated[int, _text(units.size_bytes)]
-TimeOfDay = Annotated[int, _text(units.time_of_day_ns)]
+def _written(pattern: str) -> WithJsonSchema:
+    """What an editor is told of a value that is written as text."""
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+Duration = Annotated[timedelta, _text(units.duration), _written(units.DURATION_PATTERN)]
+PositiveDuration = Annotated[
+    timedelta,
+    _text(units.duration),
+    AfterValidator(_positive),
+    WithJsonSchema({"type": "string", "pattern": units.DURATION_PATTERN, "not": {"pattern": "^[0hms]*$"}}),
+]
+Rate = Annotated[timedelta, _text(units.rate), _written(units.RATE_PATTERN)]
+Size = Annotated[int, _text(units.size_bytes), _written(units.SIZE_PATTERN)]
+TimeOfDay = Annotated[int, _text(units.time_of_day_ns), _written(f"^({units.TIME_OF_DAY_FORMS})$")]
 """Nanoseconds since KST midnight."""
-TimeOfDayOrOff = Annotated[int | None, _text(lambda text: units.time_of_day_ns(text) if text else None)]
-Date = Annotated[date, BeforeValidator(_date)]
+TimeOfDayOrOff = Annotated[
+    int | None,
+    _text(lambda text: units.time_of_day_ns(text) if text else None),
+    _written(f"^({units.TIME_OF_DAY_FORMS})?$"),
+]
+Date = Annotated[date, BeforeValidator(_date), _written("^[0-9W-]{8,10}$")]
 """A TOML date, or the same as text (a key cannot be a date)."""
-Hours = Annotated[tuple[int, int], _text(units.hours_ns)]
+Hours = Annotated[tuple[int, int], _text(units.hours_ns), _written(units.HOURS_PATTERN)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
 FolderName = Annotated[str, StringConstraints(min_length=1)]
 

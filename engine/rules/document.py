@@ -4,7 +4,7 @@ import math
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from engine import units
 from engine.problems import WrongValueError, nearest
@@ -116,14 +116,39 @@ def _span(value: object) -> object:
 SESSION = Span(Moment(Anchor.OPEN, 0), Moment(Anchor.CLOSE, 0))
 """What `active` is where it is left out: a rule sleeps outside of the session."""
 
-Threshold = Annotated[Amount, BeforeValidator(_amount)]
-Range = Annotated[tuple[Amount, Amount], BeforeValidator(_pair)]
-DurationNs = Annotated[int, BeforeValidator(_duration)]
-PositiveDurationNs = Annotated[int, BeforeValidator(_positive_duration)]
-Window = Annotated[str, BeforeValidator(_window)]
+_NUMBER = {
+    "anyOf": [
+        {"type": "number", "minimum": -_MAX_AMOUNT, "maximum": _MAX_AMOUNT},
+        {"type": "string", "pattern": units.AMOUNT_PATTERN},
+    ]
+}
+_LONGER_THAN_NOTHING = {"type": "string", "pattern": units.DURATION_PATTERN, "not": {"pattern": "^[0hms]*$"}}
+_TIME = f"((open|close)([+-]({units.DURATION_FORMS}))?|{units.TIME_OF_DAY_FORMS})"
+
+Threshold = Annotated[Amount, BeforeValidator(_amount), WithJsonSchema(_NUMBER)]
+Range = Annotated[
+    tuple[Amount, Amount],
+    BeforeValidator(_pair),
+    WithJsonSchema({"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}),
+]
+DurationNs = Annotated[
+    int, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": units.DURATION_PATTERN})
+]
+PositiveDurationNs = Annotated[
+    int,
+    BeforeValidator(_positive_duration),
+    WithJsonSchema(_LONGER_THAN_NOTHING),
+]
+Window = Annotated[str, BeforeValidator(_window), WithJsonSchema(_LONGER_THAN_NOTHING)]
 """Kept as written: it is part of the key under which an alert shows the value."""
-ActiveSpan = Annotated[Span, BeforeValidator(_span)]
-Entries = Annotated[tuple["Entry", ...], AfterValidator(_not_empty)]
+ActiveSpan = Annotated[
+    Span,
+    BeforeValidator(_span),
+    WithJsonSchema({"type": "string", "pattern": rf"^\s*{_TIME}\s*~\s*{_TIME}\s*$"}),
+]
+Metric = Annotated[str, BeforeValidator(_metric), WithJsonSchema({"type": "string", "enum": sorted(METRICS)})]
+Aggregate = Annotated[str, WithJsonSchema({"type": "string", "enum": ["sum"]})]
+Entries = Annotated[tuple["Entry", ...], AfterValidator(_not_empty), Field(json_schema_extra={"minItems": 1})]
 NonEmptyText = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -134,7 +159,7 @@ class Table(BaseModel):
 class Entry(Table):
     """A condition, or a table with one of `all`, `any`, `none`."""
 
-    metric: Annotated[str, BeforeValidator(_metric)] | None = None
+    metric: Metric | None = None
     window: Window | None = None
     above: Threshold | None = None
     at_least: Threshold | None = None
@@ -157,14 +182,16 @@ class Defaults(Table):
     enabled: bool = True
     symbols: tuple[NonEmptyText, ...] = ()
     exclude: tuple[NonEmptyText, ...] = ()
-    aggregate: str | None = None
+    aggregate: Aggregate | None = None
     for_: DurationNs = Field(default=0, alias="for")
     keep_firing_for: DurationNs = 0
     cooldown: DurationNs = 0
     max_per_day: Annotated[int, Field(ge=1)] | None = None
     repeat: PositiveDurationNs | None = None
     resolved: bool = False
-    active: Annotated[tuple[ActiveSpan, ...], AfterValidator(_not_empty)] = (SESSION,)
+    active: Annotated[tuple[ActiveSpan, ...], AfterValidator(_not_empty), Field(json_schema_extra={"minItems": 1})] = (
+        SESSION,
+    )
     severity: Annotated[Severity, Field(strict=False)] = Severity.WARNING
     notify: tuple[str, ...] | None = None
     title: str = ""
