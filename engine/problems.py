@@ -161,6 +161,23 @@ TEXTS: Mapping[str, Text] = {
         'no rule and no key of [alerts] uses the notifier "{found}"',
         '"{found}" 알림 대상을 쓰는 규칙이나 [alerts] 키가 없습니다',
     ),
+    # silences
+    "not-a-date-and-time": Text(
+        "{found} is no date and time; write 2026-11-23T09:00:00 (KST)",
+        "{found}: 날짜와 시각이 아닙니다. 2026-11-23T09:00:00(KST)처럼 쓰세요",
+    ),
+    "silences-nothing": Text(
+        "needs a rule, a symbol or labels; to silence everything write all = true",
+        "rule, symbol, labels 중 하나가 필요합니다. 모두 끄려면 all = true로 쓰세요",
+    ),
+    "all-and-more": Text(
+        "silences everything; leave out rule, symbol and labels, or leave out this",
+        "모든 알림을 끕니다. rule, symbol, labels를 빼거나 all을 빼세요",
+    ),
+    "until-before-from": Text("must be after from", "from보다 뒤여야 합니다"),
+    "too-many-silences": Text(
+        "holds {found} silences; {limit} are allowed", "무음이 {found}개입니다. {limit}개까지 둘 수 있습니다"
+    ),
     # what is allowed but can hardly be meant
     "nothing-to-watch": Text(
         "no rule is switched on: nothing is watched", "켜진 규칙이 없어 아무것도 감시하지 않습니다"
