@@ -136,6 +136,8 @@ class Feed:
             return
         log.info("feed watches account=%s symbols=%d new=%d", self._account.name, len(self._symbols), len(added))
         self._forget_old(gone)
+        if self._phase is Phase.IDLE:  # what ended the last connection is not what it is down for now
+            self._down_since, self._last = self._clock.now(), None
         if self._session is not None:
             self._session.watch(self._symbols)
         elif gone:
@@ -181,10 +183,10 @@ class Feed:
         return False
 
     async def _idle(self) -> None:
+        self._phase = Phase.IDLE
         log.info("feed idle account=%s", self._account.name)
         await self._rest(math.inf)
-        # It begins anew: what ended the last connection does not keep it from being up.
-        self._down_since, self._last = self._clock.now(), None
+        self._phase = Phase.WAITING
 
     async def _rest(self, seconds: float) -> None:
         with trio.move_on_after(seconds):
@@ -396,8 +398,8 @@ class Feed:
         return self._ready_at() if self._noting is None else self._noting
 
     def _phase_now(self) -> Phase:
-        if self._phase is Phase.WAITING and not self._symbols:
-            return Phase.IDLE
+        if self._phase in (Phase.WAITING, Phase.IDLE):
+            return Phase.WAITING if self._symbols else Phase.IDLE
         if self._session is None or self._phase is not Phase.SUBSCRIBING:
             return self._phase
         if self._stop.is_set() or self._session.is_leaving:

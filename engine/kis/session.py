@@ -177,10 +177,12 @@ class Session:
 
     async def _ask(self) -> None:
         """Returns when nothing is wanted any more."""
-        while not self.registrations.is_done:
+        while True:
             now = self._clock.now()
             symbol = self.registrations.due(now)
             if symbol is None:
+                if self.registrations.is_done:
+                    break
                 self._announce()
                 await self._wait(self.registrations.next_due(), now)
             elif self.registrations.is_renewal(symbol) and not self._is_ghost(symbol, now):
