@@ -27,8 +27,8 @@ MAX_HELD = 4 * 2**20
 """Bytes of a zstd frame's content that wait for its end, so that nothing of a torn one is read. Ours are smaller;
 other programs make one frame of a whole file."""
 _READ = 64 * 1024
-_FEED = 4 * 1024
-"""Bytes given to the unpacker at once: it makes up to 32,000 times as many of them, and copies what follows a frame."""
+_FEED = 256
+"""Bytes given to the unpacker at once: it may make 32,000 times as many of them, and it copies what follows a frame."""
 
 _FIRST_LINES = 10
 """One of these has a time, or the file is no recording: the first may be a blank one, or somebody's heading."""
@@ -195,6 +195,7 @@ class _Unpacking:
         self._frame = self._unpacker.decompressobj()
         self._held: list[bytes] = []
         self._size = 0
+        self._limit = MAX_HELD
         self._damaged = False
         self.torn = 0
         """Bytes since the end of the last whole frame."""
@@ -212,17 +213,20 @@ class _Unpacking:
                 data = self._frame.unused_data
                 self._frame = self._unpacker.decompressobj()
                 self.torn = len(data)
-                yield from self._release()
-            elif self._size > MAX_HELD:
-                yield from self._release()
+                self._limit = MAX_HELD
+                yield self._release()
+            elif self._size > self._limit:
+                self._limit = _READ
+                yield self._release()
 
     def _hold(self, text: bytes) -> None:
         self._held.append(text)
         self._size += len(text)
 
-    def _release(self) -> Iterator[bytes]:
-        yield from self._held
+    def _release(self) -> bytes:
+        text = b"".join(self._held)
         self._held, self._size = [], 0
+        return text
 
 
 def _split(chunks: Iterator[bytes], path: Path, tally: Tally) -> Iterator[list[str]]:

@@ -143,11 +143,11 @@ class Writer:
         assert self._descriptor is not None
         earliest, midnight = day_start(day) - _STEP_BACK_NS, day_start(day + 1)
         before = os.fstat(self._descriptor).st_size
-        lines = [line(mark) for mark in self._upstream.marks(events[start].t)] if not before else []
+        lines = [] if before else self._beginning(events[start])
         size, at = 0, start
         while at < len(events) and size < FRAME_CHARACTERS and earliest <= events[at].t < midnight:
             lines.append(line(events[at]))
-            size += len(lines[-1])
+            size += len(lines[-1]) + 1
             at += 1
         self._append("\n".join([*lines, ""]), before)
         for event in events[start:at]:
@@ -156,6 +156,10 @@ class Writer:
         if self._grown >= _GROWTH:
             self._tidy(day)
         return at
+
+    def _beginning(self, first: Event) -> list[str]:
+        """What was up before a file's first event; at a start that does not matter any more."""
+        return [] if isinstance(first, Start) else [line(mark) for mark in self._upstream.marks(first.t)]
 
     def _append(self, text: str, before: int) -> None:
         assert self._descriptor is not None
