@@ -53,8 +53,8 @@ ROOMS: dict[str, set[str]] = {
         "simulator", "status", "store",
     },
     "commands": {
-        "config", "daemon", "delivery", "evaluation", "log", "ops", "ready", "recording", "replay", "silences",
-        "simulator", "symbols",
+        "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rules",
+        "schema", "silences", "simulator", "symbols", "toml", "validation",
     },
     "cli": {"commands"},
     "__main__": {"cli"},
