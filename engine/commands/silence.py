@@ -1,0 +1,179 @@
+"""`pgmwatch silence`: keep alerts from being sent for a while. Writes the file that a daemon follows."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from engine.commands.output import BAD_CONFIGURATION, FINE, NO, complain, say_problems
+from engine.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from engine.config.load import Configuration
+    from engine.rules.model import Rule
+    from engine.silences.file import Entry
+    from engine.symbols.master import Master
+
+_T = TypeVar("_T")
+
+
+@click.group()
+def silence() -> None:
+    """Keep alerts from being sent for a while; they are kept in the history."""
+
+
+@silence.command("add")
+@click.option("--rule", metavar="NAME", help="Alerts of this rule.")
+@click.option("--symbol", metavar="SYMBOL", help="Of this stock (code or Korean name), or of this summed @group.")
+@click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Of rules with this label; repeatable.")
+@click.option("--all", "everything", is_flag=True, help="All alerts.")
+@click.option("--for", "duration", metavar="DURATION", help="From now on: 45s, 30m, 1h30m.")
+@click.option("--until", "end", metavar="TIME", help="KST: 15:00 today, or 2026-11-23T09:00.")
+@click.option("--until-close", is_flag=True, help="Until today's session closes.")
+@click.option("--comment", default="", help="Why; shown in the list.")
+@click.pass_obj
+def silence_add(
+    path: Path,
+    *,
+    rule: str | None,
+    symbol: str | None,
+    labels: tuple[str, ...],
+    everything: bool,
+    duration: str | None,
+    end: str | None,
+    until_close: bool,
+    comment: str,
+) -> int:
+    """Silence what fits all that is given."""
+    from engine.silences import file, moments, words
+    from engine.silences.model import Silence
+
+    if bool(rule or symbol or labels) == everything:
+        raise click.UsageError("say what to silence: --rule, --symbol or --label, or else --all")
+    if (duration is not None) + (end is not None) + until_close != 1:
+        raise click.UsageError("say for how long: one of --for, --until and --until-close")
+    configuration, master = _read(path)
+    locale, now = configuration.settings.locale, time.time_ns()
+    try:
+        if duration is not None:
+            until = moments.after(duration, now)
+        else:
+            until = moments.at_the_close(configuration.hours(), now) if end is None else moments.at(end, now)
+    except moments.MomentError as error:
+        complain(error.text(locale))
+        return BAD_CONFIGURATION
+    asked = Silence(moments.whole_second(now), until, rule, symbol, _labels(labels), comment)
+    new = _or_end(path, configuration, lambda: file.entry(asked, master))
+    _or_end(path, configuration, lambda: file.change(configuration.silences_file, master, partial(_with, new), now))
+    click.echo(words.added(new, master, now, locale))
+    if doubt := words.doubt(new.silence, _rules(configuration, master), locale):
+        complain(doubt)
+    return FINE
+
+
+@silence.command("list")
+@click.option("--all", "with_expired", is_flag=True, help="Also those that ended within a day.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def silence_list(path: Path, with_expired: bool, as_json: bool) -> int:
+    """What is silenced, and until when."""
+    from engine.silences import file, words
+
+    configuration, master = _read(path)
+    locale, now = configuration.settings.locale, time.time_ns()
+    found = _or_end(path, configuration, lambda: file.entries(configuration.silences_file, master))
+    shown = [each for each in found if with_expired or now < each.silence.until]
+    if as_json:
+        objects = (json.dumps(words.of_entry(each, now), ensure_ascii=False) for each in shown)
+        click.echo("".join(f"{each}\n" for each in objects), nl=False)
+    else:
+        click.echo("\n".join(words.line(each, master, now, locale) for each in shown) or words.none(locale))
+    return FINE
+
+
+@silence.command("remove")
+@click.argument("idents", metavar="[ID]...", nargs=-1)
+@click.option("--rule", metavar="NAME", help="Those that name this rule.")
+@click.pass_obj
+def silence_remove(path: Path, idents: tuple[str, ...], rule: str | None) -> int:
+    """End silences by id, or those of a rule."""
+    from engine.silences import file, words
+
+    if not idents and rule is None:
+        raise click.UsageError("say which: the ids that `silence list` shows, or --rule")
+    configuration, master = _read(path)
+    locale, now = configuration.settings.locale, time.time_ns()
+    gone: list[Entry] = []
+
+    def without(old: tuple["Entry", ...]) -> list["Entry"]:
+        gone[:] = [each for each in old if each.id in idents or (rule is not None and each.silence.rule == rule)]
+        return [each for each in old if each not in gone]
+
+    _or_end(path, configuration, lambda: file.change(configuration.silences_file, master, without, now))
+    for each in gone:
+        click.echo(words.removed(each, master, now, locale))
+    unknown = [ident for ident in idents if ident not in {each.id for each in gone}]
+    for ident in unknown:
+        complain(words.unknown(ident, locale))
+    if rule is not None and not any(each.silence.rule == rule for each in gone):
+        complain(words.none_of_rule(rule, locale))
+        return NO
+    return NO if unknown else FINE
+
+
+def _read(path: Path) -> tuple["Configuration", "Master"]:
+    from engine.config import load
+    from engine.symbols import file as symbols_file
+
+    try:
+        configuration = load.load(path, os.environ, accounts=False)
+    except ConfigurationError as error:
+        say_problems(error.problems, path)
+        raise click.exceptions.Exit(BAD_CONFIGURATION) from None
+    master, unusable = symbols_file.load_or_builtin(configuration.master_file)
+    say_problems(unusable, path)
+    return configuration, master
+
+
+def _or_end(path: Path, configuration: "Configuration", work: Callable[[], _T]) -> _T:
+    """What `work` gives; a mistake in the file, or a disk that refuses, ends the command with its words."""
+    from engine.silences.file import SilencesError
+
+    try:
+        return work()
+    except ConfigurationError as error:
+        say_problems(error.problems, path)
+        raise click.exceptions.Exit(BAD_CONFIGURATION) from None
+    except SilencesError as error:
+        complain(error.text(configuration.settings.locale))
+        raise click.exceptions.Exit(NO) from None
+
+
+def _with(new: "Entry", old: tuple["Entry", ...]) -> list["Entry"]:
+    """One that says the same from the same second on is the same one."""
+    return [*(each for each in old if each.id != new.id), new]
+
+
+def _labels(written: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    found = {}
+    for each in written:
+        key, equals, value = each.partition("=")
+        if not (key and equals):
+            raise click.UsageError(f'--label "{each}": write KEY=VALUE')
+        found[key] = value
+    return tuple(found.items())
+
+
+def _rules(configuration: "Configuration", master: "Master") -> "tuple[Rule, ...] | None":
+    """Those that a daemon would read now; None where it would refuse them."""
+    from engine.replay import setup
+
+    try:
+        return setup.rules(setup.World(configuration, master), None)
+    except ConfigurationError:
+        return None
