@@ -105,6 +105,8 @@ class Log:
 
     def __init__(self, hours: Hours) -> None:
         self.entries: list[Applied] = []
+        self.spans: dict[tuple[str, str], list[Span]] = {}
+        """What `all_spans` said, until the next entry."""
         self.records: dict[tuple[str, str], list[Applied]] = {}
         self.hours = hours
 
@@ -113,6 +115,7 @@ class Log:
 
     def add(self, entry: Applied) -> None:
         self.entries.append(entry)
+        self.spans = {}
         if entry.record is not None:
             self.records.setdefault((entry.record.symbol, entry.date), []).append(entry)
 
@@ -122,6 +125,15 @@ class Log:
 
     def blindness(self, symbol: str, date: str, now: int) -> list[Span]:
         """Every blindness of that date that has begun; ended ones have an end, at or before `now`."""
+        if (symbol, date) not in self.spans:
+            self.spans[symbol, date] = self.all_spans(symbol, date)
+        spans = self.spans[symbol, date]
+        if spans and spans[-1].end is not None and spans[-1].end > now:
+            return [*spans[:-1], Span(spans[-1].start, None)]
+        return spans
+
+    def all_spans(self, symbol: str, date: str) -> list[Span]:
+        """As far as the log goes; the last one's end may be still to come."""
         spans: list[Span] = []
         is_known = False
         start: int | None = None
@@ -145,7 +157,7 @@ class Log:
             elif entry.line.kind == "up" and entry.line.touches(symbol) and start is not None and end is None:
                 end = entry.t + GRACE
         if start is not None:
-            spans.append(Span(start, end if end is not None and end <= now else None))
+            spans.append(Span(start, end))
         return spans
 
     def is_start_known(self, symbol: str, date: str) -> bool:

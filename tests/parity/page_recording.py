@@ -54,10 +54,10 @@ def lines(text: str) -> list[Line]:
     """A lower time than the last counts as the last; what has no time is no line."""
     found: list[Line] = []
     for raw in text.split("\n"):
-        shape = re.fullmatch(r"([0-9]+) (.+)", raw)
+        shape = re.fullmatch(r"([0-9]+)(?: (.*))?", raw)
         if shape is not None:
             t = max([int(shape[1]), *(line.t for line in found[-1:])])
-            found.append(line(t, shape[2]))
+            found.append(line(t, shape[2] or ""))
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 
 SECOND = 1_000_000_000
 UNITS = {"": 1, "만": 10**4, "억": 10**8, "조": 10**12}
@@ -91,6 +91,7 @@ def conditions_of(group: Group) -> Iterator[Condition]:
             yield from conditions_of(part)
 
 
+@cache
 def duration(text: str) -> int:
     found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
     assert found, text

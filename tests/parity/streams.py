@@ -69,10 +69,11 @@ def case(seed: int) -> Case:
             opening + random.randrange(60, 1800) * SECOND,
             opening + random.randrange(60, 1800) * SECOND,
             closing - random.randrange(180) * SECOND,
-            at(date, "23:59:59") - random.randrange(200) * SECOND,
+            at(date, "23:59:59") - random.randrange(150) * SECOND,
+            at(date, "23:59:59") - random.randrange(150) * SECOND,
         ]
     )
-    scale = random.choice([1, 1, 1_000, 10_000, 100_000_000])
+    scale = random.choice([1, 1, 1_000, 10_000, 100_000_000, 10**15])
     codes = random.sample(CODES, random.randint(1, 3))
     files = Rules(random, codes, scale, start).files()
     lines = Lines(random, [*codes, "999999"][: random.randint(len(codes), 4)], scale, start).lines()
@@ -158,9 +159,17 @@ class Rules:
         here = f"{clock(minute - 1)}~{clock(minute + self.random.randint(1, 6))}"
         later = f"{clock(minute + 2)}~{clock(minute + 4)}"
         night = ["00:00~00:30", "23:30~23:59"]
-        everything = ["00:00~12:00", "12:00~23:59"]
+        everything = ["00:00~24:00"]
         return self.random.choice(
-            [["open~close"], everything, everything, everything, ["open+1m~close-1m"], ["open-1m~close"], [here], night]
+            [
+                ["open~close"],
+                ["open+1m~close-1m"],
+                ["open-1m~close"],
+                ["open-10h~close+10h"],
+                [here],
+                night,
+                *[everything] * 4,
+            ]
             + ([[f"{clock(minute)}~{clock(minute + 1)}", later]] if minute < 23 * 60 + 50 else [])
         )
 
@@ -212,11 +221,13 @@ class Rules:
         if self.random.random() < 0.2:
             return 0
         most = 12 if window is not None or "resting" in metric else 40
+        if self.random.random() < 0.05:
+            return self.random.choice([0.5, 2.5, -0.5, 1e3, float(most * self.scale)])
         return self.random.randint(-5 if metric.startswith("net") else -1, most) * self.scale
 
     def spelled(self, value: float, metric: str) -> object:
         """As a number, or as a trader writes it."""
-        if "imbalance" in metric or self.random.random() < 0.7:
+        if "imbalance" in metric or isinstance(value, float) or self.random.random() < 0.7:
             return value
         word, size = self.random.choice([("만", 10**4), ("억", 10**8), ("조", 10**12), ("", 1)])
         unit = self.random.choice(["", "원" if "value" in metric else "주"])
@@ -236,6 +247,7 @@ class Lines:
         self.t = start
         self.day = seoul(start).day
         self.counters: dict[str, list[int]] = {}
+        self.times = [start]
         self.is_calm = random.random() < 0.4
         """Without corrections, disorder and lost connections: long windows live."""
 
@@ -251,11 +263,20 @@ class Lines:
             if random.random() < 0.04 and not self.is_calm:
                 written -= random.choice([1, SECOND, 5 * SECOND])
             found.append(self.odd() if random.random() < 0.03 else f"{written} {self.content()}")
+            self.times.append(self.t)
+            if random.random() < 0.007 and not self.is_calm:
+                self.t += random.choice([random.randrange(20, 60) * 60, random.randrange(20, 50) * 3600]) * SECOND
+                found.append(f"{self.t} #start")
         return found
 
     def wait(self) -> None:
         random = self.random
         to_second = -self.t % SECOND
+        if random.random() < 0.2:
+            # exactly so long after an earlier line: the ends of windows, of `for`, of a cooldown, of the grace
+            after = random.choice([1, 2, 3, 5, 10, 10, 30, 60, 120]) * SECOND
+            self.t = min((t + after for t in self.times if t + after >= self.t), default=self.t)
+            return
         self.t += random.choice([
             0, 1, random.randrange(SECOND), random.randrange(SECOND), random.randrange(3 * SECOND),
             to_second, to_second, to_second + SECOND, to_second + random.randrange(4) * SECOND, SECOND,

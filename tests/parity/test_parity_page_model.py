@@ -549,4 +549,4 @@ def test_a_rule_sleeps_outside_its_spans_and_forgets_at_the_first_tick_outside()
 
 
 def test_a_line_without_a_time_is_none() -> None:
-    assert told(rule(OVER), "", "x", "#up *", "12", rec("09:10:00", buy=11)) == ["firing 09:10:00"]
+    assert told(rule(OVER), "", "x", "#up *", "12x", rec("09:10:00", buy=11)) == ["firing 09:10:00"]
