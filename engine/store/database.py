@@ -293,7 +293,18 @@ def _examine(path: Path, *, wholly: bool = False) -> None:
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise _NotOursError("not a database")  # a short one SQLite would take for an empty one
-    looking = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None)
+    try:
+        _look(path, "ro", wholly=wholly)
+    except sqlite3.OperationalError as error:
+        if _primary(error) != sqlite3.SQLITE_READONLY:
+            raise
+        _look(path, "rw", wholly=wholly)  # a kill left half a transaction, which must be taken back to read it
+
+
+def _look(path: Path, mode: str, *, wholly: bool) -> None:
+    looking = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_BUSY_S, isolation_level=None
+    )
     with contextlib.closing(looking):
         try:
             version = _pragma(looking, "user_version")
@@ -305,11 +316,16 @@ def _examine(path: Path, *, wholly: bool = False) -> None:
                 raise NewerDatabaseError(path, version)
             (verdict,) = looking.execute("PRAGMA quick_check(1)").fetchone() if wholly else ("ok",)
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_DATABASE:
+            if _primary(error) in _NO_DATABASE:
                 raise _NotOursError(str(error)) from error
             raise
         if verdict != "ok":
             raise _NotOursError(verdict)
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """SQLite's own code of it, without what the code says besides."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _connect(path: Path) -> sqlite3.Connection:
