@@ -102,9 +102,17 @@ class Link:
         return [answer("OPSP0000" if asked else "OPSP0001", symbol), *unasked]
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """After so long other symbols are wanted."""
+
+    after_s: float
+    symbols: tuple[str, ...]
+
+
 @dataclass
 class World:
-    """A broker, a disk, and what starts the process again."""
+    """A broker, a disk, what starts the process again, and who edits its rules."""
 
     steps: list[Step]
     limit: int = 20
@@ -112,6 +120,8 @@ class World:
     disk_fails_from: float = float("inf")
     """From that second on nothing can be kept any more."""
     memory: Memory = field(default_factory=Memory)
+    edits: Sequence[Edit] = ()
+    """Made one after the other, whatever becomes of the process; in the end `symbols` are wanted again."""
     attempts: list[float] = field(default_factory=list)
     requests: list[float] = field(default_factory=list)
     well_since: float = 0
@@ -122,20 +132,31 @@ class World:
         self._steps = iter(self.steps)
         self._step: Step | None = None
         self._is_well = trio.Event()
+        self._wanted = tuple(self.symbols)
+        self._is_edited = trio.Event()
 
     async def run(self) -> None:
         """Until a feed is up with all symbols and a broker that is well."""
-        while not self.up_at:
-            async with trio.open_nursery() as nursery:
-                self._process = nursery.cancel_scope
-                feed = self._feed()
-                nursery.start_soon(feed.run)
-                nursery.start_soon(self._look, feed)
+        async with trio.open_nursery() as editor:
+            editor.start_soon(self._edit)
+            while not self.up_at:
+                async with trio.open_nursery() as nursery:
+                    self._process = nursery.cancel_scope
+                    self._running = self._feed()
+                    nursery.start_soon(self._running.run)
+                    nursery.start_soon(self._look, self._running)
+
+    async def _edit(self) -> None:
+        for edit in (*self.edits, Edit(0, tuple(self.symbols))):
+            await trio.sleep(edit.after_s)
+            self._wanted = edit.symbols
+            self._running.watch(edit.symbols)
+        self._is_edited.set()
 
     def _feed(self) -> Feed:
         return Feed(
             ACCOUNT,
-            self.symbols,
+            self._wanted,
             FeedSettings(max_registrations=len(self.symbols), backoff=Backoff(max_per_hour=self.limit)),
             tr_id=TR,
             clock=Clock(lambda: START + int(trio.current_time() * SECOND_NS)),
@@ -150,8 +171,9 @@ class World:
         )
 
     async def _look(self, feed: Feed) -> None:
+        await self._is_edited.wait()
         await self._is_well.wait()
-        while feed.status().phase is not Phase.UP:
+        while feed.status().phase is not Phase.UP or (self.edits and len(feed.status().subscribed) < len(self.symbols)):
             await trio.sleep(1)
         assert set(feed.status().subscribed) == set(self.symbols)
         self.up_at = trio.current_time()
@@ -271,3 +293,37 @@ def test_with_all_registrations_and_many_sessions_no_first_request_is_refused(fa
 def test_the_bounds_are_those_that_are_stated() -> None:
     assert budget.per_hour(20, 41) == 1025
     assert World([]).longest_wait_s == pytest.approx(328, abs=1)
+
+
+# -- over edits of what is watched
+
+UNIVERSE = tuple(f"{n:06d}" for n in range(8))
+EDITS = st.builds(
+    Edit,
+    st.sampled_from([0, 1, 20, 31, 31, 100, 600]),
+    st.lists(st.sampled_from(UNIVERSE), max_size=5, unique=True).map(tuple),
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.lists(EDITS, min_size=1, max_size=40),
+    st.lists(st.builds(Step, st.sampled_from(FAULTS), SECONDS, st.booleans()), max_size=20),
+    LIMITS,
+)
+@example([Edit(31, (UNIVERSE[:5], UNIVERSE[3:])[n % 2]) for n in range(120)], [], 20)
+@example([Edit(31, (UNIVERSE[:5], UNIVERSE[3:])[n % 2]) for n in range(120)], [Step("data", 200, crash=True)] * 30, 20)
+@example([Edit(41, (UNIVERSE[:5], ())[n % 2]) for n in range(120)], [], 20)
+@example([Edit(1, (UNIVERSE[:5], ())[n % 2]) for n in range(120)], [Step("failing", 100)] * 30, 20)
+def test_no_editing_exceeds_the_bounds_either(edits: list[Edit], steps: list[Step], limit: int) -> None:
+    World(steps, limit, edits=edits).play()
+
+
+def test_who_exchanges_all_symbols_each_minute_is_held_up_by_the_bound_and_by_nothing_before_it() -> None:
+    """41 places and twice as many symbols, for three hours in one session."""
+    symbols = tuple(f"{n:06d}" for n in range(82))
+    edits = [Edit(60, (symbols[:41], symbols[41:])[n % 2]) for n in range(1, 181)]
+    world = World([], symbols=symbols[:41], edits=edits).play()
+    assert len(world.attempts) == 1
+    assert busiest_hour(world.requests) == 41 + (budget.ROUNDS_PER_HOUR * 41)
+    assert world.up_at <= 4 * HOUR_S + 5
