@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from engine.kis.protocol import Ack, AckKind
-from engine.kis.registrations import ACK_TIMEOUT_NS, OVERLAP, QUICK_ASKS, Registrations, Standing
+from engine.kis.registrations import ACK_TIMEOUT_NS, LINGER_NS, OVERLAP, QUICK_ASKS, Registrations, Standing
 from engine.kst import SECOND_NS
 
 TR = "H0STPGM0"
@@ -414,3 +414,278 @@ def test_the_next_trouble_begins_anew() -> None:
         registrations.answered(ack(AckKind.UNSUBSCRIBED, symbol), now)
     first, second, *_ = asks_of(registrations, 1000, kind=AckKind.SERVER_FAILURE, start=1000)
     assert second - first == 30
+
+
+# -- what is wanted changes
+
+ALL = SYMBOLS[:4]
+
+
+def all_up(symbols: Sequence[str] = ALL, capacity: int = 41) -> Registrations:
+    registrations = some(symbols, capacity=capacity)
+    while (symbol := registrations.due(0)) is not None:
+        registrations.asked(symbol, 0)
+        registrations.answered(ack(AckKind.SUBSCRIBED, symbol), 0)
+    assert registrations.up == tuple(symbols)
+    return registrations
+
+
+def parted(now: int = LINGER_NS) -> Registrations:
+    """The last one is being let go."""
+    registrations = all_up()
+    registrations.want(ALL[:-1], 0)
+    assert registrations.due(now) == ALL[-1]
+    assert registrations.is_unwanted(ALL[-1])
+    assert not registrations.is_repeat(ALL[-1])
+    registrations.let_go(ALL[-1], now)
+    return registrations
+
+
+def test_it_is_let_go_when_it_has_lingered_and_then_forgotten() -> None:
+    registrations = all_up()
+    registrations.want(ALL[:-1], 5)
+    assert (registrations.up, registrations.lingering) == (tuple(ALL[:-1]), (ALL[-1],))
+    assert registrations.due(LINGER_NS + 4) is None
+    assert registrations.next_due() == LINGER_NS + 5
+    registrations = parted()
+    assert registrations.lingering == ()
+    assert registrations.due(LINGER_NS) is None
+    assert registrations.answered(ack(AckKind.UNSUBSCRIBED, ALL[-1]), 0) == (ALL[-1], Standing.ENDED)
+    assert registrations.registered == tuple(ALL[:-1])
+    assert registrations.next_due() is None
+
+
+def test_who_returns_in_time_stays_and_lingers_anew_the_next_time() -> None:
+    registrations = all_up()
+    registrations.want([], 0)
+    registrations.want(ALL, LINGER_NS - 1)
+    assert registrations.up == tuple(ALL)
+    assert registrations.due(2 * LINGER_NS) is None
+    registrations.want(ALL[1:], 2 * LINGER_NS)
+    assert registrations.next_due() == 3 * LINGER_NS
+
+
+@pytest.mark.parametrize("standing", ["never asked", "left out", "rejected"])
+def test_what_the_broker_does_not_hold_is_forgotten_at_once(standing: str) -> None:
+    registrations = opened(SYMBOLS[:2])
+    if standing != "never asked":
+        asked(registrations)
+        kind = AckKind.OVER_LIMIT if standing == "left out" else AckKind.REJECTED_SYMBOL
+        registrations.answered(ack(kind, SYMBOLS[1]), 0)
+    registrations.want(SYMBOLS[:1], 0)
+    assert registrations.due(10 * LINGER_NS) is None
+    assert registrations.registered == (SYMBOLS[0],)
+    registrations.want(SYMBOLS[:2], 0)
+    expected = {"never asked": Standing.WAITING, "left out": Standing.LEFT_OUT, "rejected": Standing.REJECTED}
+    assert registrations.having(expected[standing]) == (SYMBOLS[1],)
+
+
+def test_one_that_was_refused_before_this_session_is_not_asked_for_when_it_comes_later() -> None:
+    registrations = some(SYMBOLS[:1], rejected=SYMBOLS[1:2])
+    registrations.want(SYMBOLS[:2], 0)
+    assert registrations.having(Standing.REJECTED) == (SYMBOLS[1],)
+
+
+@pytest.mark.parametrize("kind", [AckKind.SUBSCRIBED, None])
+def test_an_unanswered_request_is_waited_for_and_then_let_go(kind: AckKind | None) -> None:
+    registrations = opened(SYMBOLS[:2])
+    assert asked(registrations) == SYMBOLS[1:2]
+    registrations.want(SYMBOLS[:1], 0)
+    if kind is not None:
+        assert registrations.answered(ack(kind, SYMBOLS[1]), 0) == (SYMBOLS[1], Standing.UP)
+    assert registrations.due(LINGER_NS - 1) is None  # nor is it asked for again
+    assert registrations.due(LINGER_NS) == SYMBOLS[1]
+
+
+@pytest.mark.parametrize("kind", [AckKind.SERVER_FAILURE, AckKind.UNKNOWN, None])
+def test_an_unsubscription_without_success_is_tried_a_few_times(kind: AckKind | None) -> None:
+    registrations = parted()
+    tries = [30]
+    for second in range(30, 4000):
+        if registrations.due(second * SECOND_NS) is not None:
+            registrations.let_go(ALL[-1], second * SECOND_NS)
+            tries.append(second)
+        if kind is not None and tries[-1] == second:
+            registrations.answered(ack(kind, ALL[-1]), second * SECOND_NS)
+    timeout = 3 if kind is None else 0
+    assert [late - early - timeout for early, late in pairwise(tries)] == [30, 60, 120, 300, 600]
+    assert registrations.registered == tuple(ALL[:-1])
+
+
+def test_what_is_late_of_an_unsubscription_ends_it() -> None:
+    registrations = parted()
+    registrations.due(LINGER_NS + ACK_TIMEOUT_NS)
+    assert ALL[-1] in registrations.registered
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, ALL[-1]), LINGER_NS + ACK_TIMEOUT_NS)
+    assert ALL[-1] not in registrations.registered
+    assert registrations.next_due() is None
+
+
+def test_what_is_heard_of_one_that_was_let_go_does_not_bring_it_up() -> None:
+    registrations = parted()
+    assert not registrations.heard(ALL[-1])
+    assert registrations.answered(ack(AckKind.SUBSCRIBED, ALL[-1]), LINGER_NS).standing is None
+    registrations.due(LINGER_NS + ACK_TIMEOUT_NS)
+    assert registrations.answered(ack(AckKind.SUBSCRIBED, ALL[-1]), LINGER_NS).standing is None
+
+
+@pytest.mark.parametrize("kind", [AckKind.UNSUBSCRIBED, AckKind.SERVER_FAILURE])
+def test_who_returns_too_late_is_asked_for_after_the_answer_and_pays_for_it(kind: AckKind) -> None:
+    registrations = parted()
+    registrations.want(ALL, LINGER_NS)
+    assert registrations.due(LINGER_NS) is None
+    assert registrations.answered(ack(kind, ALL[-1]), LINGER_NS).standing is Standing.WAITING
+    assert registrations.due(LINGER_NS) == ALL[-1]
+    assert registrations.is_repeat(ALL[-1])
+    registrations.grant(ALL[-1])
+    assert not registrations.is_repeat(ALL[-1])
+    registrations.asked(ALL[-1], LINGER_NS)
+    assert registrations.is_repeat(ALL[-1])  # the next one costs again
+
+
+def test_after_it_was_forgotten_it_is_a_repeat_all_the_same() -> None:
+    registrations = parted()
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, ALL[-1]), LINGER_NS)
+    registrations.want([*ALL, SYMBOLS[9]], LINGER_NS)
+    assert (registrations.is_repeat(ALL[-1]), registrations.is_repeat(SYMBOLS[9])) == (True, False)
+
+
+def test_a_session_has_as_many_first_requests_as_it_has_places() -> None:
+    registrations = all_up(capacity=5)
+    registrations.want([*ALL, *SYMBOLS[10:12]], 0)
+    first = registrations.due(0)
+    assert first == SYMBOLS[10]
+    assert not registrations.is_repeat(SYMBOLS[10])
+    registrations.asked(first, 0)
+    assert registrations.is_repeat(SYMBOLS[11])
+    registrations.postpone(100)
+    assert registrations.unanswered == (SYMBOLS[11],)
+    assert registrations.due(99) is None
+    assert registrations.next_due() == 100
+
+
+def test_a_renewal_is_paid_once() -> None:
+    registrations = all_up(capacity=4)
+    registrations.renew(ALL[0])
+    assert registrations.is_repeat(ALL[0])
+    registrations.grant(ALL[0])
+    registrations.let_go(ALL[0], 0)
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, ALL[0]), 0)
+    assert registrations.due(0) == ALL[0]
+    assert not registrations.is_repeat(ALL[0])
+    registrations.asked(ALL[0], 0)
+    assert registrations.is_repeat(ALL[0])
+
+
+def test_one_that_goes_is_not_renewed_any_more() -> None:
+    registrations = all_up()
+    registrations.renew(ALL[0])
+    registrations.want(ALL[1:], 0)
+    assert registrations.due(0) is None
+    registrations.want(ALL, 0)
+    registrations.renew(ALL[0])
+    registrations.let_go(ALL[0], 0)
+    registrations.want(ALL[1:], 0)
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, ALL[0]), 0)
+    assert registrations.registered == tuple(ALL[1:])
+    assert registrations.next_due() is None
+
+
+def crowded() -> Registrations:
+    """Four places, all taken, one of them by what nobody wants; two new ones, which cost a grant."""
+    registrations = all_up(capacity=4)
+    registrations.want([*ALL[:3], SYMBOLS[10]], 0)
+    return registrations
+
+
+def test_a_place_is_taken_from_who_lingers_but_not_for_one_that_may_not_be_asked_for() -> None:
+    registrations = crowded()
+    assert registrations.due(0) == SYMBOLS[10]
+    assert registrations.is_repeat(SYMBOLS[10])
+    registrations.postpone(100)
+    assert registrations.due(99) is None
+    assert registrations.next_due() == 100
+    assert registrations.due(100) == SYMBOLS[10]
+    registrations.grant(SYMBOLS[10])
+    assert registrations.due(100) == ALL[3]
+    registrations.let_go(ALL[3], 100)
+    assert registrations.due(101) is None  # its answer is waited for
+    assert registrations.next_due() == 100 + ACK_TIMEOUT_NS
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, ALL[3]), 101)
+    assert registrations.due(101) == SYMBOLS[10]
+
+
+def test_where_the_unsubscription_is_not_answered_the_place_counts_as_free() -> None:
+    registrations = crowded()
+    registrations.grant(SYMBOLS[10])
+    registrations.let_go(ALL[3], 0)
+    assert registrations.due(ACK_TIMEOUT_NS - 1) is None
+    assert registrations.due(ACK_TIMEOUT_NS) == SYMBOLS[10]
+
+
+def test_with_room_enough_nobody_is_hurried() -> None:
+    registrations = all_up(capacity=6)
+    registrations.want([*ALL[:3], SYMBOLS[10], SYMBOLS[11]], 0)
+    assert asked(registrations) == SYMBOLS[10:12]
+    assert registrations.due(LINGER_NS - 1) != ALL[3]
+
+
+def test_a_place_that_is_left_goes_to_the_first_that_was_left_out() -> None:
+    registrations = opened(ALL)
+    assert asked(registrations) == ALL[1:]
+    registrations.answered(ack(AckKind.SUBSCRIBED, ALL[1]), 0)
+    for symbol in ALL[2:]:
+        registrations.answered(ack(AckKind.OVER_LIMIT, symbol), 0)
+    registrations.want([*ALL[1:], SYMBOLS[10]], 0)
+    assert registrations.having(Standing.LEFT_OUT) == (*ALL[2:], SYMBOLS[10])
+    assert registrations.due(0) == ALL[0]  # at once: somebody waits for its place
+    registrations.let_go(ALL[0], 0)
+    assert registrations.due(0) is None
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, ALL[0]), 0)
+    assert registrations.due(0) == ALL[2]
+    registrations.asked(ALL[2], 0)
+    assert registrations.due(0) is None
+    registrations.answered(ack(AckKind.OVER_LIMIT, ALL[2]), 0)
+    assert registrations.having(Standing.LEFT_OUT) == (*ALL[2:], SYMBOLS[10])
+
+
+def test_a_place_that_nobody_waits_for_is_there_for_the_next_that_comes() -> None:
+    registrations = opened(ALL[:3])
+    asked(registrations)
+    registrations.answered(ack(AckKind.SUBSCRIBED, ALL[1]), 0)
+    registrations.answered(ack(AckKind.OVER_LIMIT, ALL[2]), 0)
+    registrations.want(ALL[:1], 0)
+    registrations.let_go(ALL[1], LINGER_NS)
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, ALL[1]), LINGER_NS)
+    registrations.want([ALL[0], ALL[3]], LINGER_NS)
+    assert registrations.due(LINGER_NS) == ALL[3]
+
+
+def test_it_is_done_when_nothing_is_wanted_and_all_are_let_go() -> None:
+    registrations = all_up(ALL[:1])
+    registrations.want([], 0)
+    assert not registrations.is_done
+    registrations.let_go(ALL[0], LINGER_NS)
+    assert not registrations.is_done
+    registrations.due(LINGER_NS + ACK_TIMEOUT_NS)
+    assert registrations.is_done  # what is still doubtful is unsubscribed once more with the farewell
+    assert registrations.registered == (ALL[0],)
+    assert some([]).is_done
+    assert not some(ALL[:1], rejected=ALL[:1]).is_done
+
+
+def test_at_the_end_nothing_is_wanted_any_more() -> None:
+    registrations = all_up()
+    registrations.leave()
+    registrations.want(SYMBOLS[10:], 0)
+    assert registrations.registered == tuple(ALL)
+    assert registrations.due(0) is None
+
+
+def test_what_is_new_does_not_unsettle_what_is_up_and_what_is_gone_is_not_waited_for() -> None:
+    registrations = opened(SYMBOLS[:3])
+    asked(registrations)
+    assert not registrations.settled
+    registrations.want(SYMBOLS[:1], 0)
+    assert registrations.settled
+    assert registrations.unanswered == ()
