@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "delivery": {"clock", "template"},
     "recording": {"kis"},
     "store": {"delivery", "evaluation"},
-    "ops": {"plan"},
+    "ops": {"delivery", "evaluation", "plan"},
     # what looks at them
     "incidents": {"delivery", "evaluation", "kis"},
     # what joins them
@@ -45,8 +45,8 @@ ROOMS: dict[str, set[str]] = {
     "plan": {"config", "rules", "symbols", "toml"},
     "evaluator": {"clock", "evaluation"},
     "ready": {"config", "delivery", "plan", "simulator"},
-    "replay": {"config", "delivery", "evaluation", "rules", "symbols"},
-    "rule_tests": {"evaluation", "recording", "replay", "rules", "toml", "validation"},
+    "replay": {"config", "delivery", "evaluation", "rules", "symbols", "validation"},
+    "rule_tests": {"evaluation", "ops", "recording", "replay", "rules", "toml", "validation"},
     "status": {"evaluation", "kis", "store"},
     "daemon": {
         "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "incidents", "kis", "ops", "ready",
@@ -73,7 +73,8 @@ PURE = [
     "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
     "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",
     "store/batch", "store/schema",
-    "symbols/master", "symbols/mst", "template", "text", "trading_days", "units", "ops/overview",
+    "symbols/master", "symbols/mst", "template", "text", "trading_days", "units", "ops/overview", "ops/why",
+    "replay/against", "replay/moment", "replay/run", "replay/words", "rule_tests/document", "rule_tests/judge", "rule_tests/series",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}
 
