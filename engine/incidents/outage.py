@@ -86,6 +86,8 @@ class Outage:
         self._told = self._logged = self._is_urgent = False
         self._lost: Lost | None = None
         """None while nothing is wrong, the feed is up again and may stay so, or what ended it is not known yet."""
+        self._confirmed = 0
+        """When a symbol of its was last seen to be subscribed."""
         self._since: int | None = None
         self._lost_times = 0
         self._is_start = False
@@ -106,8 +108,10 @@ class Outage:
             self._end()
             return None
         down = feed.down_since
+        if feed.subscribed:
+            self._confirmed = now
         if feed.unanswered and not feed.subscribed:  # connected, and not one symbol is confirmed: no less blind
-            down = down or self._since or feed.connected_since
+            down = down or self._since or max(feed.connected_since or 0, self._confirmed)
         if down is not None:
             self._down(down)
             if feed.phase is not Phase.ENDING:  # else the last ending is still the one before this loss

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from incident_stage import FRIDAY, Desk, at, feed, kinds
+from incident_stage import FRIDAY, Desk, at, feed, kinds, rule
 
 from engine.kis.backoff import Ending
 from engine.kis.status import Status
 from engine.kst import DAY_NS, SECOND_NS
-from engine.rules.model import Severity
+from engine.rules.model import Rule, Severity
 
 NOON = at("12:00")
 
@@ -122,3 +122,72 @@ def test_a_rejection_is_not_told_anew_on_another_date() -> None:
     desk.run(60, up(rejected=(("000660", "OPSP8991"),)))
     desk.now = at("12:00", FRIDAY + 3)
     assert desk.run(60, up(rejected=(("000660", "OPSP8991"),))) == []
+
+
+# -- other rules
+
+WATCHED = ("005930", "000660")
+
+
+def with_rules(*symbols: str) -> list[Rule]:
+    return [rule("those", *WATCHED, *symbols)]
+
+
+def test_after_a_reload_only_what_is_new_is_told() -> None:
+    desk = Desk(NOON, not_covered=["035420"], rules=with_rules("035420"))
+    assert len(desk.run(60, up())) == 1
+    desk.monitor.reload(with_rules("035420", "005380"), ["035420", "005380"])
+    (notice,) = desk.run(600, up())
+    assert "No registration left for 1: 005380" in notice.message
+    assert "Rules concerned (1): those" in notice.message
+    desk.monitor.reload(with_rules("005380", "035420"), ["005380", "035420"])
+    assert desk.run(600, up()) == []
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["it got room", "nobody named it"])
+def test_what_got_room_and_lost_it_again_is_told_again(named: bool) -> None:
+    desk = Desk(NOON, not_covered=["035420"], rules=with_rules("035420"))
+    desk.run(60, up())
+    desk.monitor.reload(with_rules(*["035420"] * named), [])
+    assert desk.run(60, up()) == []
+    desk.monitor.reload(with_rules("035420"), ["035420"])
+    assert kinds(desk.run(60, up())) == ["symbols-missing"]
+
+
+def test_what_the_broker_left_out_is_not_told_again_because_of_a_reload() -> None:
+    desk = Desk(NOON)
+    left_out = replace(up(), left_out=("000660",))
+    assert kinds(desk.run(60, left_out)) == ["symbols-missing"]
+    desk.monitor.reload(with_rules("035420"), [])
+    assert desk.run(60, left_out) == []
+    desk.run(60, up())
+    desk.monitor.reload(with_rules("035420"), [])
+    assert kinds(desk.run(60, left_out)) == ["symbols-missing"]
+
+
+def test_a_rejected_one_is_told_again_only_when_it_is_named_anew() -> None:
+    desk = Desk(NOON, rules=with_rules("035420"))
+    rejected = up(rejected=(("035420", "OPSP8991"),))
+    assert len(desk.run(60, rejected)) == 1
+    desk.monitor.reload(with_rules("035420", "005380"), [])
+    assert desk.run(60, rejected) == []
+    desk.monitor.reload(with_rules(), [])
+    assert desk.run(60, up()) == []
+    desk.monitor.reload(with_rules("035420"), [])
+    assert len(desk.run(60, rejected)) == 1
+
+
+def test_a_ghost_is_told_once_a_date_however_often_rules_are_saved() -> None:
+    desk = Desk(NOON, rules=with_rules())
+    assert len(desk.run(60, up(ghosts=("005930",)))) == 1
+    desk.monitor.reload([], [])
+    desk.run(60, up())
+    desk.monitor.reload(with_rules(), [])
+    assert desk.run(60, up(ghosts=("005930",))) == []
+
+
+def test_after_a_reload_incidents_name_the_rules_that_are_there_now() -> None:
+    desk = Desk(NOON)
+    desk.monitor.reload([rule("new", "005930"), rule("switched off", "005930", enabled=False)], [])
+    (lost,) = desk.run(60, feed(down=NOON, ending=Ending.LOST))
+    assert "Rules that cannot be judged (1): new" in lost.message

@@ -7,6 +7,7 @@ import pytest
 from incident_stage import FRIDAY, Desk, at, feed, kinds
 
 from engine.delivery.notice import Notice
+from engine.incidents.outage import is_hopeless
 from engine.kis.backoff import Ending
 from engine.kis.status import Phase
 from engine.kst import DAY_NS, SECOND_NS
@@ -431,3 +432,48 @@ def test_a_night_outage_is_not_told_along_with_another_s_refusal() -> None:
 def test_a_simulated_market_is_watched_around_the_clock() -> None:
     night = at("03:00", FRIDAY + 1)
     assert kinds(Desk(night, ALWAYS).run(11, feed(down=night, ending=LOST))) == ["feed-lost"]
+
+
+# -- without symbols
+
+IDLE = feed(symbols=(), phase=Phase.IDLE)
+
+
+def test_a_feed_without_symbols_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    assert Desk(at("08:00")).run(12 * 3600, IDLE) == []
+    assert not caplog.records
+
+
+def test_an_outage_of_what_nobody_wants_any_more_ends_without_a_word_and_the_next_is_one_of_its_own() -> None:
+    """Nothing has come back, so nothing is said to be; and what is missed later began later."""
+    desk = lost_since(NOON)
+    assert desk.run(3600, IDLE) == []
+    down = desk.now
+    assert desk.run(10, feed(down=down)) == []
+    (lost,) = desk.run(60, feed(down=down))
+    assert "nothing received since 13:00:11" in lost.message
+    (back,) = desk.run(60, feed(up=desk.now))
+    assert "from 13:00:11" in back.message
+
+
+def test_one_without_symbols_has_no_part_in_whether_there_is_any_hope() -> None:
+    refused = replace(
+        feed(down=NOON, ending=Ending.CREDENTIALS, refused=True, next_attempt=NOON + HOUR_NS), approved=False
+    )
+    idle = replace(IDLE, account="second", approved=False)
+    assert is_hopeless([refused, idle])
+    assert not is_hopeless([idle])
+    assert not is_hopeless([])
+    assert not is_hopeless([refused, replace(refused, approved=True)])
+    (lost,) = Desk(NOON).run(60, refused, idle)
+    assert "asked about them again at" not in lost.message
+
+
+def test_one_that_is_exchanged_for_one_that_is_not_confirmed_is_missed_since_then() -> None:
+    """Not since the connection was made, hours before."""
+    desk = Desk(NOON)
+    desk.run(3600, feed(up=NOON, symbols=("005930",)))
+    mute = replace(feed(up=NOON, symbols=("000660",)), subscribed=(), unanswered=("000660",))
+    (lost,) = desk.run(60, mute)
+    assert lost.kind == "feed-lost"
+    assert "nothing received since 12:59:59" in lost.message

@@ -148,3 +148,12 @@ def test_kinds_of_gaps_do_not_hide_each_other() -> None:
     for number, kind in enumerate(Gap):
         now = NOON + number * SECOND_NS
         assert len(desk.monitor.gap(now, now - 60 * SECOND_NS, kind)) == 1
+
+
+def test_nobody_waits_for_data_of_a_feed_without_symbols() -> None:
+    desk = Desk(NOON)
+    assert kinds(desk.run(60, SILENT)) == ["feed-silent"]
+    assert desk.run(600, feed(symbols=(), phase=Phase.IDLE)) == []
+    spoken = replace(UP, last_records=(("005930", desk.now),))
+    assert desk.run(60, spoken) == []
+    assert kinds(desk.run(60, replace(spoken, silent_since=desk.now))) == ["feed-silent"]

@@ -185,3 +185,18 @@ def test_always_open_is_the_day_of_24_hours() -> None:
     (end,) = watch.look(900, 2000).ends
     assert end == pytest.approx(900 + 360, abs=3)
     assert day_number(MIDNIGHT) == 20_000
+
+
+def test_with_fewer_symbols_gaps_are_learnt_anew_and_what_is_quiet_already_counts() -> None:
+    watch = Watch().look(OPEN_S, OPEN_S + 900, EVER).look(OPEN_S + 900, OPEN_S + 1200)
+    watch.silence.relearn()
+    (end,) = watch.look(OPEN_S + 1200, OPEN_S + 2400).ends
+    assert end == pytest.approx(OPEN_S + 900 + 600, abs=3)  # ten minutes, as at the start of a day
+
+
+def test_before_the_first_data_there_is_nothing_to_learn_anew() -> None:
+    watch = Watch().look(OPEN_S, OPEN_S + 60)
+    watch.silence.relearn()
+    watch.look(OPEN_S + 60, OPEN_S + 500, range(OPEN_S + 400, OPEN_S + 500))
+    (end,) = watch.look(OPEN_S + 500, OPEN_S + 1200).ends
+    assert end == pytest.approx(OPEN_S + 500 + 360, abs=3)  # the wait before the first data was no gap of 400 s
