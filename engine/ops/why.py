@@ -57,6 +57,7 @@ _CONDITIONS = Text("conditions:", "조건:")
 _SIGNS = {True: "✓", False: "✗", None: "?"}
 _CONDITION = Text("  {sign} {metric} {value} (threshold {limits})", "  {sign} {metric} {value} (기준 {limits})")
 _HOLDS_BACK = Text(", held by its reset", ", reset 때문에 유지 중")
+_PLAIN = Text("", "")
 _DISARMED = Text(", waits for its reset", ", reset을 기다리는 중")
 _KNOWN_AT = Text(", known at {at} at the earliest", ", 빨라도 {at}에 알 수 있음")
 _RECORD = Text("last record {time}", "마지막 레코드 {time}")
@@ -249,9 +250,18 @@ def _condition_line(found: Mapping[str, Any], locale: Locale) -> str:
         value=words.value(condition, found["value"], locale),
         limits=words.limits([Stated(condition)], "", locale),
     )
-    if found["holds_back"]:
-        line += (_DISARMED if condition.operator.is_crossing else _HOLDS_BACK).of(locale)
+    line += _reset_words(condition, found).of(locale)
     return line + (_KNOWN_AT.of(locale).format(at=_clock(found["known_at"])) if found["known_at"] else "")
+
+
+def _reset_words(condition: Condition, found: Mapping[str, Any]) -> Text:
+    """What only the reset explains: a value that is back at the threshold and still holds, a crossing that is ignored."""
+    if not found["holds_back"]:
+        return _PLAIN
+    if condition.operator.is_crossing:
+        return _DISARMED
+    low, high = sorted((words.bounds(condition)[0], found["reset"]))
+    return _HOLDS_BACK if found["value"] is not None and low <= found["value"] <= high else _PLAIN
 
 
 def _condition(found: Mapping[str, Any]) -> Condition:
