@@ -31,7 +31,8 @@ def rules() -> Table:
     """The schema of a rule file."""
     made = _schema(File, _plain)
     for name in ("Entry", "RuleTable"):
-        made["definitions"][name]["allOf"] = [*_conditions()]
+        made["definitions"][name]["allOf"] = _conditions()
+        made["definitions"][name]["dependencies"] = {key: ["metric"] for key in ("window", "reset")}
     return made
 
 

@@ -110,7 +110,7 @@ def _wanted(given: dict[str, Any], locale: Locale) -> "Wanted":
     known = {**given, "operator": found[0] if found else None}
     missing = [key for key in _NEEDED if not known[key]]
     if missing:
-        if not sys.stdin.isatty():
+        if not _is_terminal():
             options = _options(Operator) if missing == ["operator"] else ", ".join(f"--{key}" for key in missing)
             raise click.UsageError(_MISSING.of(locale).format(options=options.replace("--operator", "--above …")))
         known |= _asked(known, locale)
@@ -131,6 +131,10 @@ def _wanted(given: dict[str, Any], locale: Locale) -> "Wanted":
         notify=given["notify"],
         resolved=given["resolved"],
     )
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _options(operators: Any) -> str:
