@@ -7,7 +7,7 @@ the engine only the models and the dates.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,19 +15,14 @@ from engine.alert import Alert, State, Suppression
 from engine.evaluation.lifecycle import Phase
 from engine.kst import SECOND_NS, day_number, day_start
 from engine.record import Record
-from engine.rules.model import Anchor, Condition, Group, Logic, Moment, Number, Operator, Rule
+from engine.rules.model import Anchor, Condition, Group, Logic, Moment, Number, Operator, Rule, Severity
 from engine.session import Hours
+from engine.silences.model import Silence
 from engine.stream import Down, Event, Frame, Start, Up
 
 CUMULATIVE = ("sell_volume", "sell_value", "buy_volume", "buy_value")
 FIELDS = Record._fields[2:]
 RESTING = ("sell_resting", "buy_resting", "net_resting", "resting_imbalance")
-
-
-class Alive(NamedTuple):
-    """A line without content."""
-
-    t: int
 
 
 class Entry(NamedTuple):
@@ -57,7 +52,7 @@ class Case:
     messages: list[Alert] = field(default_factory=list)
     """What this firing had to say."""
     sent: list[Alert] = field(default_factory=list)
-    """Every firing message of the rule and symbol that counts."""
+    """Every firing message of the rule and symbol today that counts."""
     gaps: int = 0
     """Blindnesses that had ended at the last look."""
 
@@ -77,10 +72,15 @@ class Case:
 
 
 class Model:
-    def __init__(self, rules: Sequence[Rule], hours: Hours) -> None:
+    def __init__(self, rules: Sequence[Rule], hours: Hours, others: Sequence[str] = ()) -> None:
+        """`others`: symbols that no rule names yet; what came of them is known as soon as one does."""
         self.hours = hours
         self.cases = list(_cases(rules))
-        self.log: dict[str, list[Entry]] = {member: [] for case in self.cases for member in case.members}
+        self.watched = {member for case in self.cases for member in case.members}
+        self.known = set(self.watched)
+        self.log: dict[str, list[Entry]] = {symbol: [] for symbol in (*self.watched, *others)}
+        self.silences: Sequence[Silence] = ()
+        self.counts: dict[tuple[str, str], list[Alert]] = {}
         self.now: int | None = None
         self.tick = 0
         self.day = -1
@@ -90,7 +90,7 @@ class Model:
 
     # Time (rule 3)
 
-    def apply(self, event: Event | Alive) -> list[Alert]:
+    def apply(self, event: Event) -> list[Alert]:
         if self.now is None:
             self.now = event.t
             self.tick = _ceil(event.t)
@@ -119,6 +119,24 @@ class Model:
                         case.rest()  # the restart is a gap
         return alerts
 
+    def reload(self, rules: Sequence[Rule]) -> None:
+        now = self.now or 0
+        self.date(now)
+        before = {(case.rule.name, case.symbol): case for case in self.cases}
+        self.counts |= {key: case.sent for key, case in before.items()}
+        self.cases = []
+        for case in _cases(rules):
+            key = case.rule.name, case.symbol
+            old = before.get(key)
+            case.sent = self.counts.get(key, [])
+            if old is not None and _decides_alike(old.rule, case.rule):
+                old.rule = case.rule
+            self.cases.append(old if old is not None and old.rule is case.rule else case)
+        self.watched = {member for case in self.cases for member in case.members}
+        for symbol in self.watched - self.known:
+            self.log[symbol].append(Entry(now, "new", now))  # it is yet to be subscribed
+        self.known |= self.watched
+
     def at_tick(self, t: int) -> list[Alert]:
         self.now = t
         self.date(t)
@@ -131,14 +149,17 @@ class Model:
         return alerts
 
     def at_record(self, t: int, place: int, record: Record) -> list[Alert]:
-        if not self.accepted(t, record):
-            return []
         self.date(t)
         symbol = record.symbol
+        if not self.accepted(t, record):
+            return []
         today = self.today(symbol, t)
         first = not today
         corrected = not first and any(getattr(record, name) < getattr(today[-1][1], name) for name in CUMULATIVE)
         self.log[symbol].append(Entry(t, "record", t, record))
+        if symbol not in self.known:
+            self.dropped["unknown_symbol"] += 1
+            return []
         self.applied.append(record)
         self.corrections += corrected
         cases = [case for case in self.cases if symbol in case.members]
@@ -154,10 +175,13 @@ class Model:
             for case in self.cases:
                 case.drop()
                 case.sent = []
+            self.counts = {}
+            self.known = set(self.watched)
 
     def accepted(self, t: int, record: Record) -> bool:
         """Rule 2."""
         today = self.today(record.symbol, t) if record.symbol in self.log else []
+        unknown = record.symbol not in self.known
         if record.symbol not in self.log:
             reason = "unknown_symbol"
         elif not re.fullmatch(r"\d{6}", record.time, re.ASCII) or _seconds(record.time) is None:
@@ -168,7 +192,7 @@ class Model:
             reason = "out_of_order"
         else:
             return True
-        self.dropped[reason] += 1
+        self.dropped["unknown_symbol" if unknown else reason] += 1
         return False
 
     def awake(self, rule: Rule, t: int) -> bool:
@@ -210,9 +234,9 @@ class Model:
                 blind = None
             elif entry.what == "up":
                 up = entry.t if up is None else up
-            elif has_record:
+            elif has_record and entry.what != "new":
                 blind = entry.since if blind is None else blind
-            if entry.what in ("down", "start"):
+            if entry.what in ("down", "start", "new"):
                 up = None
         if blind is not None and up is not None and up + 120 * SECOND_NS <= now:
             ended.append((blind, up + 120 * SECOND_NS))
@@ -230,7 +254,7 @@ class Model:
                 return entry.t < opening or (up is not None and up < opening)
             if entry.what == "up":
                 up = entry.t if up is None else up
-            if entry.what in ("down", "start"):
+            if entry.what in ("down", "start", "new"):
                 up = None
         raise AssertionError("no record")
 
@@ -299,10 +323,10 @@ class Model:
             record_time=self.last_time(case),
             labels=case.rule.labels,
         )
-        if reason is None and state is State.FIRING:
+        if state is State.FIRING and (reason is None or repeat):
             case.messages.append(alert)
-            if repeat == 0:
-                case.sent.append(alert)
+        if state is State.FIRING and reason is None and not repeat:
+            case.sent.append(alert)
         if state is State.RESOLVED or (case.phase is Phase.INACTIVE):
             case.rest()
         return [alert]
@@ -333,7 +357,15 @@ class Model:
             case.rest()
         case.gaps = gaps
 
+    def kept(self, case: Case, now: int) -> Suppression | None:
+        """Repeats and resolved alerts are kept back by a silence only."""
+        rule, symbol = case.rule, case.symbol
+        found = any(one.matches(rule, symbol) for one in self.silences if one.start <= now < one.until)
+        return Suppression.SILENCE if found else None
+
     def reason(self, case: Case, now: int) -> Suppression | None:
+        if self.kept(case, now):
+            return Suppression.SILENCE
         if any(now - alert.at < case.rule.cooldown_ns for alert in case.sent):
             return Suppression.COOLDOWN
         if case.rule.max_per_day is not None and len(case.sent) >= case.rule.max_per_day:
@@ -359,13 +391,13 @@ class Model:
             if not case.messages:
                 return (State.FIRING, 0, None) if self.reason(case, now) is None else None
             if rule.repeat_ns is not None and now - case.messages[-1].at >= rule.repeat_ns:
-                return State.FIRING, len(case.messages), None
+                return State.FIRING, len(case.messages), self.kept(case, now)
         if case.phase is Phase.FIRING and case.verdict is False:
             if case.unmet_since is None:
                 case.unmet_since = now
             if now - case.unmet_since >= rule.keep_firing_for_ns:
                 if rule.resolved and case.messages:
-                    return State.RESOLVED, 0, None
+                    return State.RESOLVED, 0, self.kept(case, now)
                 case.rest()
         return None
 
@@ -378,6 +410,17 @@ def _cases(rules: Sequence[Rule]) -> Iterator[Case]:
             yield Case(rule, rule.aggregate, rule.symbols)
         else:
             yield from (Case(rule, symbol, (symbol,)) for symbol in rule.symbols)
+
+
+def _decides_alike(one: Rule, other: Rule) -> bool:
+    """Of rules per symbol: on a symbol that both have."""
+    return _deciding(one) == _deciding(other)
+
+
+def _deciding(rule: Rule) -> Rule:
+    symbols = tuple(sorted(rule.symbols)) if rule.aggregate else ()
+    shown = replace(rule, description="", title="", message="", file="", line=0, severity=Severity.INFO)
+    return replace(shown, symbols=symbols, notify=(), labels=(), chart=None)
 
 
 def _ceil(t: int) -> int:

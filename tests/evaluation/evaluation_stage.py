@@ -6,11 +6,13 @@ from typing import Any
 
 from engine.alert import Alert
 from engine.evaluation.engine import Engine
-from engine.evaluation.watch import Snapshot
+from engine.evaluation.explanation import Explanation
+from engine.evaluation.watch import Snapshot, Transition
 from engine.kst import SECOND_NS, clock_time, day_of, day_start
 from engine.record import FIELDS, Record
 from engine.rules.model import Condition, Group, Logic, Number, Operator, Rule
 from engine.session import Hours
+from engine.silences.model import Silence
 from engine.stream import Down, Frame, Start, Up
 from engine.units import duration_ns, time_of_day_ns
 
@@ -98,6 +100,20 @@ class Stage:
     def tick(self, time: str) -> list[Alert]:
         """Every tick up to this one, and this one."""
         return self.engine.advance(self.at(time) + 1)
+
+    def reload(self, time: str, *rules: Rule) -> tuple[Transition, ...]:
+        self.engine.advance(self.at(time))
+        return self.engine.reload(rules, self.at(time))
+
+    def silence(self, time: str, *silences: Silence) -> list[Alert]:
+        alerts = self.engine.advance(self.at(time))
+        self.engine.silence(silences, self.at(time))
+        return alerts
+
+    def why(self, name: str = "rule", symbol: str = SAMSUNG) -> Explanation:
+        found = self.engine.explain(name, symbol)
+        assert found is not None
+        return found
 
     def shown(self, name: str = "rule", symbol: str = SAMSUNG) -> Snapshot:
         (found,) = (shown for shown in self.engine.state() if (shown.rule, shown.symbol) == (name, symbol))

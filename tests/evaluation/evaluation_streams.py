@@ -1,9 +1,8 @@
 """Hypothesis strategies: random rules, and random streams that visit the corners of the rule page."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
-from evaluation_model import Alive
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -20,10 +19,12 @@ from engine.rules.model import (
     Number,
     Operator,
     Rule,
+    Severity,
     Span,
 )
 from engine.session import Hours
-from engine.stream import Down, Event, Frame, Start, Up
+from engine.silences.model import Silence
+from engine.stream import Alive, Down, Event, Frame, Start, Up
 
 DAY = day_of(date(2026, 11, 20))
 MINUTE_NS = 60 * SECOND_NS
@@ -150,9 +151,9 @@ class Market:
 
 
 @st.composite
-def streams(draw: DrawFn, start: int) -> list[Event | Alive]:
+def streams(draw: DrawFn, start: int) -> list[Event]:
     market = Market(start)
-    events: list[Event | Alive] = []
+    events: list[Event] = []
     if draw(st.sampled_from([True, True, False])):
         events.append(Up(start, ("*",)))
     waits = draw(st.integers(0, 2))
@@ -166,7 +167,7 @@ def streams(draw: DrawFn, start: int) -> list[Event | Alive]:
     return [*events, Alive(market.t + draw(st.sampled_from([1, 5, 8])) * SECOND_NS + 1)]
 
 
-def _event(draw: DrawFn, market: Market) -> Event | Alive:
+def _event(draw: DrawFn, market: Market) -> Event:
     kind = draw(st.sampled_from(["frame"] * 16 + ["up", "up", "down", "down", "start", "alive"]))
     t = market.t
     if kind == "frame":
@@ -182,3 +183,76 @@ scenarios = st.tuples(rule_sets, st.sampled_from([(MORNING, HOURS), (MIDNIGHT, M
     lambda drawn: st.tuples(st.just(drawn[0]), st.just(drawn[1][1]), streams(drawn[1][0]))
 )
 """Rules, hours, stream."""
+
+# What people do meanwhile
+
+
+@dataclass(frozen=True)
+class Hush:
+    """From now on these silences."""
+
+    silences: tuple[Silence, ...]
+
+
+@dataclass(frozen=True)
+class Reload:
+    rules: tuple[Rule, ...]
+
+
+Step = Event | Hush | Reload
+
+
+@st.composite
+def silences(draw: DrawFn, now: int) -> Silence:
+    start = now + draw(st.sampled_from([-5, 0, 0, 1, 2])) * SECOND_NS
+    return Silence(
+        start,
+        start + draw(st.sampled_from([1, 500_000_000, 2 * SECOND_NS, 4 * SECOND_NS, 10 * SECOND_NS])),
+        draw(st.sampled_from([None, None, "rule 0", "rule 1"])),
+        draw(st.sampled_from([None, None, "@group", *SYMBOLS])),
+        draw(st.sampled_from([(), (), (("desk", "a"),)])),
+    )
+
+
+@st.composite
+def _edited(draw: DrawFn, rule: Rule) -> Rule:
+    kind = draw(st.sampled_from(["same", "same", "shown", "symbols", "decides", "other"]))
+    if kind == "shown":
+        return replace(rule, severity=Severity.CRITICAL, labels=(("desk", "a"),), description="x", line=7)
+    if kind == "symbols":
+        return replace(rule, symbols=tuple(draw(st.lists(st.sampled_from(SYMBOLS), min_size=1, unique=True))))
+    if kind == "decides":
+        return replace(rule, cooldown_ns=rule.cooldown_ns + SECOND_NS)
+    return draw(rules(rule.name)) if kind == "other" else rule
+
+
+@st.composite
+def edits(draw: DrawFn, before: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Rules changed, left out, put back, in another order."""
+    kept = [draw(_edited(rule)) for rule in before if draw(st.sampled_from([True, True, True, False]))]
+    names = {f"rule {number}" for number in range(3)} - {rule.name for rule in kept}
+    adds, turns = draw(st.booleans()), draw(st.booleans())
+    if names and adds:
+        kept.append(draw(rules(min(names))))
+    return tuple(reversed(kept)) if turns else tuple(kept)
+
+
+@st.composite
+def _with_people(draw: DrawFn, rule_set: tuple[Rule, ...], stream: list[Event]) -> list[Step]:
+    steps: list[Step] = []
+    now = 0
+    for event in stream:
+        steps.append(event)
+        now = max(now, event.t)
+        if draw(st.sampled_from([False] * 6 + [True])):
+            steps.append(Hush(tuple(draw(st.lists(silences(now), max_size=2)))))
+        if draw(st.sampled_from([False] * 8 + [True])):
+            rule_set = draw(edits(rule_set))
+            steps.append(Reload(rule_set))
+    return steps
+
+
+lively_scenarios = scenarios.flatmap(
+    lambda drawn: st.tuples(st.just(drawn[0]), st.just(drawn[1]), _with_people(drawn[0], drawn[2]))
+)
+"""Rules, hours, and a stream in which rules are reloaded and silences come and go."""
