@@ -43,14 +43,17 @@ class Checkpoint:
     @staticmethod
     def from_json(text: str) -> "Checkpoint":
         """ValueError: it is no checkpoint, or one of another version."""
-        found = json.loads(text)
-        if not isinstance(found, list) or found[:1] != [VERSION]:
-            raise ValueError("no checkpoint of this version")
         try:
-            _, now, watches, left = found
-            return Checkpoint(now, tuple(map(_watch_in, watches)), tuple(map(_standing_in, left)))
-        except TypeError as error:
-            raise ValueError("no checkpoint") from error
+            return _checkpoint_in(json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise ValueError("no checkpoint of this version") from error
+
+
+def _checkpoint_in(found: list[Any]) -> Checkpoint:
+    version, now, watches, left = found
+    if version != VERSION:
+        raise ValueError(version)
+    return Checkpoint(now, tuple(map(_watch_in, watches)), tuple(map(_standing_in, left)))
 
 
 def _standing_out(standing: Standing) -> list[object]:

@@ -270,7 +270,7 @@ class Engine:
         return self._left[key] if watch is None else watch.standing()
 
     def stand(self, standings: Sequence[Standing], now: int) -> None:
-        """Lives and counts are these, as of `now`; memories are empty. What is not named is at rest.
+        """Lives and counts are these, as of `now`; memories stay as they are. What is not named is at rest.
 
         Of another definition only the count is taken, of an earlier date nothing. Nobody is told of a transition.
         """

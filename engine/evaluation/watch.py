@@ -175,10 +175,9 @@ class Watch:
         return Standing(self.rule.name, self.symbol, self.fingerprint, self._life, self._tally)
 
     def stand(self, standing: Standing) -> None:
-        """Memories start empty. Nobody is told: it has been so before. Of another definition only the tally counts."""
+        """Memories stay. Nobody is told: it has been so before. Of another definition only the tally counts."""
         self._life = standing.life if standing.fingerprint == self.fingerprint else REST
         self._tally = standing.tally
-        self._empty()
 
     def state(self) -> WatchState:
         memories = tuple(check.memory() for _, check in self._checks)
