@@ -255,7 +255,7 @@ def _condition_line(found: Mapping[str, Any], locale: Locale) -> str:
 
 
 def _reset_words(condition: Condition, found: Mapping[str, Any]) -> Text:
-    """What only the reset explains: a value that is back at the threshold and still holds, a crossing that is ignored."""
+    """What only the reset explains: a value back at the threshold that still holds, a crossing that does not count."""
     if not found["holds_back"]:
         return _PLAIN
     if condition.operator.is_crossing:
