@@ -6,6 +6,7 @@ neither `*`, `**` nor `%`, with which a line of text becomes a gigabyte. What is
 length. Jinja's own sandbox stands behind that as a second wall.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -72,8 +73,12 @@ _WRITTEN: Mapping[type[nodes.Node], str] = {
     nodes.ScopedEvalContextModifier: "{% autoescape %}", nodes.Mul: "*", nodes.Pow: "**", nodes.Mod: "%",
     nodes.Call: "( )", nodes.Dict: "{ }", nodes.Slice: "[ : ]",
 }  # fmt: skip
-_FAILURES = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
-"""What an expression of a template can raise: it adds texts to numbers, divides by zero, rounds infinity."""
+_FAILURES = (
+    TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, NameError, RecursionError,
+)  # fmt: skip
+"""What an expression of a template can raise: it adds texts to numbers, divides by zero, rounds infinity.
+
+NameError: Jinja writes an infinite constant as `inf` and does not know that afterwards."""
 
 
 class Fault(NamedTuple):
@@ -268,6 +273,8 @@ def _fault_of(node: nodes.Node) -> Fault | None:
         return _unknown("template-unknown-test", node, node.name, TESTS)
     if isinstance(node, nodes.Getattr | nodes.Getitem) and _key(node) is None:
         return Fault("template-forbidden", node.lineno, {"found": _inside_of(node)})
+    if isinstance(node, nodes.Const) and node.value == math.inf:
+        return Fault("template-forbidden", node.lineno, {"found": "∞"})
     return None
 
 

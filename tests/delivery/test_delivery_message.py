@@ -11,6 +11,7 @@ from engine.delivery.message import (
     MAX_CONDITION_LINES,
     MAX_DIGEST_LINES,
     Due,
+    Templates,
     Unsent,
     compose,
     headline,
@@ -18,6 +19,7 @@ from engine.delivery.message import (
     render,
 )
 from engine.delivery.notice import system_notice
+from engine.delivery.templates import FailureLog
 from engine.kst import SECOND_NS
 from engine.locale import Locale
 from engine.rules.model import METRICS, Condition, Group, Logic, Operator, Rule, Severity
@@ -486,3 +488,47 @@ def test_what_was_given_up_is_listed_with_the_next_message() -> None:
         "· lost line",
         "… and 2 more",
     ]
+
+
+OWN = Templates(title="[desk] {{ stock }}", message="{{ value | amount }} ({{ rule }})")
+
+
+def test_words_of_ones_own_stand_in_place_of_the_built_in_ones() -> None:
+    assert compose(an_alert(), a_rule(), "삼성전자", KO, OWN) == (
+        "[desk] 삼성전자(005930)",
+        "12만 3,456 (semis-program-buying)",
+    )
+    rule = a_rule(title="mine", message="{{ threshold_text }}")
+    assert compose(an_alert(), rule, "삼성전자", KO, OWN) == ("mine", "> 10만주")
+
+
+def test_one_of_the_two_may_be_built_in() -> None:
+    built_in = compose(an_alert(), a_rule(), "삼성전자", KO)
+    assert compose(an_alert(), a_rule(title="mine"), "삼성전자", KO) == ("mine", built_in[1])
+    assert compose(an_alert(), a_rule(message="mine"), "삼성전자", KO) == (built_in[0], "mine")
+
+
+def test_a_line_with_a_title_of_ones_own_adds_no_threshold_to_it() -> None:
+    line = notice(an_alert(), a_rule(), "삼성전자", KO, OWN).line
+    assert line == "[desk] 삼성전자(005930) · semis-program-buying 09:05:29"
+
+
+def test_a_title_of_ones_own_is_one_line_and_never_empty() -> None:
+    assert compose(an_alert(), a_rule(title="a\n\nb"), "", KO)[0] == "a b"
+    assert len(compose(an_alert(), a_rule(title="x" * 500), "", KO)[0]) == 120
+    built_in = compose(an_alert(), a_rule(), "", KO)[0]
+    assert compose(an_alert(), a_rule(title="{% if resolved %}over{% endif %}"), "", KO)[0] == built_in
+    assert compose(an_alert(), a_rule(message="{% if resolved %}over{% endif %}"), "", KO)[1] == ""
+
+
+def test_words_that_fail_cost_no_alert_and_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    templates = replace(OWN, title="{{ 1 / value }}", failed=FailureLog())
+    alert = an_alert(values=(("net_volume[5m]", 0),))
+    for _ in range(3):
+        title, body = compose(alert, a_rule(), "삼성전자", KO, templates)
+        assert title == compose(alert, a_rule(), "삼성전자", KO)[0]
+        assert body == "0 (semis-program-buying)"
+    (line,) = caplog.messages
+    assert line == (
+        'template failed rule=semis-program-buying key=title reason="division by zero": built-in words are used'
+    )
