@@ -1,6 +1,7 @@
 """One case through both implementations, and what is left of it when everything that is not needed is taken away."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,10 +62,9 @@ def by_page(case: Case) -> Alerts:
 def by_product(case: Case, folder: Path) -> Alerts:
     """Through the command, in this process. A refusal comes as one line that no model says."""
     rules = folder / "rules"
-    rules.mkdir(exist_ok=True)
-    for old in rules.iterdir():
-        old.unlink()
+    shutil.rmtree(rules, ignore_errors=True)
     for name, text in case.texts.items():
+        (rules / name).parent.mkdir(parents=True, exist_ok=True)
         (rules / name).write_text(text, encoding="utf-8")
     (folder / "recording").write_text(case.recording, encoding="utf-8")
     config = folder / "config.toml"

@@ -87,9 +87,11 @@ class Rules:
         self.scale = scale
         self.start = start
         self.count = 0
+        self.has_star = random.random() < 0.2
+        """Some rule is for `"*"`; then the first names all, and only those for `"*"` exclude."""
 
     def files(self) -> dict[str, tuple[str, ...]]:
-        names = self.random.choice([["a.toml"], ["b.toml", "a.toml"], ["c.toml", "a.toml", "B.toml"]])
+        names = self.random.choice([["a.toml"], ["b.toml", "a.toml"], ["c.toml", "a/b.toml", "B.toml"]])
         return {name: (self.top(), *(self.rule() for _ in range(self.random.randint(1, 3)))) for name in names}
 
     def top(self) -> str:
@@ -118,7 +120,7 @@ class Rules:
             table["max_per_day"] = random.randint(1, 4)
         if random.random() < 0.8:
             table["active"] = self.active()
-        if random.random() < 0.1:
+        if random.random() < 0.1 and self.count > 1:
             table |= random.choice(
                 [{"severity": "info"}, {"labels": {"x": "한글"}}, {"enabled": False}, {"labels": {}}]
             )
@@ -126,15 +128,19 @@ class Rules:
 
     def symbols(self) -> dict[str, object]:
         random = self.random
+        if self.has_star and self.count == 1:
+            return {"symbols": self.codes}
         named = random.choice([
             random.sample(self.codes, random.randint(1, len(self.codes))),
             random.sample(self.codes, random.randint(1, len(self.codes))),
             ["@g"], ["@g"], ["@g", *self.codes], [*self.codes, "@g"],
         ])  # fmt: skip
+        if self.has_star and random.random() < 0.5:
+            named = random.choice([["*"], ["@g", "*"]])
         table: dict[str, object] = {"symbols": named}
         gone = random.choice(self.codes)
-        if "@g" not in named and set(named) - {gone} and random.random() < 0.4:
-            table["exclude"] = [gone]
+        if "@g" not in named and set(named) - {gone} and (not self.has_star or "*" in named) and len(self.codes) > 1:
+            table |= random.choice([{}, {}, {"exclude": [gone]}])
         if random.random() < 0.35:
             table["aggregate"] = "sum"
         return table
