@@ -371,8 +371,9 @@ class Engine:
             self._next_seen = min(map(_blind_until, self._series.values()))
 
     def _begin_day(self, day: int) -> None:
-        """All of yesterday goes, but for who is subscribed. What was firing ends without an alert."""
+        """All of yesterday goes, but for who is subscribed. What was firing ends without an alert, with its own date."""
         session = self._hours.session(day)
+        midnight = self._day_end or day_start(day)
         self._day_end = day_start(day + 1)
         self._next_seen = NEVER
         for schedule in self._schedules:
@@ -382,7 +383,7 @@ class Engine:
         for total in self._sums.values():
             total.begin()
         for watch in self._watches:
-            watch.begin(day_start(day))
+            watch.begin(midnight)
         self._changes |= dict.fromkeys(key for key, left in self._left.items() if not left.is_at_rest)
         self._left = {
             key: replace(left, tally=NOTHING_SENT) for key, left in self._left.items() if key in self._changes

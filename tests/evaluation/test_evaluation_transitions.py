@@ -52,3 +52,16 @@ def test_an_event_is_no_change_of_phase() -> None:
     engine.apply(frame(1, 5))
     assert engine.apply(frame(2, 11))
     assert told == []
+
+
+def test_what_fires_ends_with_its_own_date_however_long_nothing_came() -> None:
+    """Friday evening, then Monday morning: a replay says the same as the daemon that was there on Saturday."""
+    told: list[Transition] = []
+    engine = Engine([RULE], Hours(0, DAY_NS), told.append)
+    engine.apply(frame(1, 11))
+    engine.apply(frame(3 * 24 * 3600, 1))
+    assert [(change.after, (change.at - START) / SECOND_NS) for change in told] == [
+        (Phase.PENDING, 1),
+        (Phase.FIRING, 6),
+        (Phase.INACTIVE, 14 * 3600),
+    ]
