@@ -371,7 +371,7 @@ class Engine:
             self._next_seen = min(map(_blind_until, self._series.values()))
 
     def _begin_day(self, day: int) -> None:
-        """All of yesterday goes, but for who is subscribed. What was firing ends without an alert, with its own date."""
+        """All of yesterday goes, but for who is subscribed. What was firing ends with it, without an alert."""
         session = self._hours.session(day)
         midnight = self._day_end or day_start(day)
         self._day_end = day_start(day + 1)
