@@ -77,6 +77,15 @@ def test_rubbish_behind_the_last_frame_goes(tmp_path: Path, tail: bytes) -> None
     assert repair(tmp_path / NAME) is None
 
 
+def test_a_byte_that_a_disk_changed_never_becomes_a_number(tmp_path: Path) -> None:
+    first, second = frames(3), frames(3, MORNING + SECOND_NS)
+    start, end = written(tmp_path, first, second)
+    data = (tmp_path / NAME).read_bytes()
+    for place in range(start, end):
+        (tmp_path / NAME).write_bytes(data[:place] + bytes([data[place] ^ 0x11]) + data[place + 1 :])
+        assert read(tmp_path / NAME) in (first, [*first, *second])
+
+
 def test_an_older_file_that_was_torn_at_midnight_is_made_whole_too(tmp_path: Path) -> None:
     written(tmp_path, frames(3))
     os.truncate(tmp_path / NAME, (tmp_path / NAME).stat().st_size - 1)
