@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import page_model
+import zstandard
 from click.testing import CliRunner
+from page_recording import lines
 from streams import Case
 
 from engine.cli import commands
@@ -59,6 +61,25 @@ def by_page(case: Case) -> Alerts:
     ]
 
 
+def written(case: Case, folder: Path) -> list[str]:
+    """One recording is as good as its two halves, in any order, or as a compressed one."""
+    cut = case.seed % max(len(case.lines), 1)
+    halves = ["".join(f"{line}\n" for line in half) for half in (case.lines[:cut], case.lines[cut:])]
+    paths = [folder / "first", folder / "second"]
+    match case.seed % 3:
+        case 0:
+            paths[0].write_text(case.recording, encoding="utf-8")
+            return [str(paths[0])]
+        case 1:
+            paths[0].write_bytes(b"".join(zstandard.compress(half.encode()) for half in halves))
+            return [str(paths[0])]
+    for path, half in zip(paths, halves, strict=True):
+        path.write_text(half, encoding="utf-8")
+    begins = [line.t for half in halves for line in lines(half)[:1]]
+    is_clear = len(begins) == 2 and begins[0] < begins[1]
+    return [str(path) for path in (reversed(paths) if is_clear else paths)]
+
+
 def by_product(case: Case, folder: Path) -> Alerts:
     """Through the command, in this process. A refusal comes as one line that no model says."""
     rules = folder / "rules"
@@ -66,13 +87,12 @@ def by_product(case: Case, folder: Path) -> Alerts:
     for name, text in case.texts.items():
         (rules / name).parent.mkdir(parents=True, exist_ok=True)
         (rules / name).write_text(text, encoding="utf-8")
-    (folder / "recording").write_text(case.recording, encoding="utf-8")
     config = folder / "config.toml"
     hours = ", ".join(f'"{date}" = "{opens}~{closes}"' for date, (opens, closes) in case.hours.items())
     config.write_text(CONFIG.format(open=case.session[0], close=case.session[1], hours=hours), encoding="utf-8")
     config.chmod(0o600)
     run = CliRunner().invoke(commands, [
-        "--config", str(config), "replay", str(folder / "recording"), "--rules", str(rules), "--json", "--all",
+        "--config", str(config), "replay", *written(case, folder), "--rules", str(rules), "--json", "--all",
     ], standalone_mode=False)  # fmt: skip
     if run.exception is not None or run.return_value:
         return [f"exit {run.return_value}: {run.stderr}{run.exception or ''}"]

@@ -66,6 +66,8 @@ def case(seed: int) -> Case:
         [
             opening - random.randrange(150) * SECOND,
             opening - random.randrange(150) * SECOND,
+            opening + random.randrange(-5, 100) * SECOND,
+            opening + random.randrange(-5, 100) * SECOND,
             opening + random.randrange(60, 1800) * SECOND,
             opening + random.randrange(60, 1800) * SECOND,
             closing - random.randrange(180) * SECOND,
