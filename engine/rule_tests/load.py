@@ -1,5 +1,6 @@
 """Test files → tests that can be run, or everything that is wrong with any of them."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,8 @@ class _Reader:
         self.problems.append(self.document.problem(at, code, **detail))
 
     def _beside(self, written: str) -> Path:
-        return Path(self.document.path).parent / written
+        """Relative to the test file; `tests/../a.toml` is shown as `a.toml`."""
+        return Path(os.path.normpath(Path(self.document.path).parent / written))
 
     def _rules(self, entries: Sequence[str], at: Location) -> tuple[Rule, ...] | None:
         """None: they cannot be read, so nothing can be said about what names them."""
