@@ -115,8 +115,7 @@ class Monitor:
     def _look_for_outages(self, now: int, feeds: Sequence[Status]) -> Iterator[Notice]:
         found = self._outages.look(now, feeds, self._silences.accounts)
         for lost in found.quiet:
-            what = "outside the session" if lost.symbols else "without symbols"
-            log.warning("outage %s account=%s", what, quoted(lost.account))
+            log.warning("outage outside the session account=%s", quoted(lost.account))
         for end in found.over:
             seconds = (end.until - end.since) / SECOND_NS
             log.info("outage over account=%s seconds=%.0f told=%s", quoted(end.account), seconds, end.told)

@@ -74,7 +74,7 @@ class Outages:
     causes: tuple[Lost, ...] = ()
     """Told before, for another cause; by now it is one that a person must mend."""
     quiet: tuple[Lost, ...] = ()
-    """Outside the session, or without symbols: to be logged."""
+    """Outside the session: to be logged."""
     over: tuple[Over, ...] = ()
 
 
@@ -129,8 +129,8 @@ class Outage:
         self._told_causes.clear()
 
     def is_due(self, now: int, after_ns: int, *, in_session: bool) -> bool:
-        """To be told: in the session after this long, at once what a person must mend. Never where nothing is blind."""
-        if self._lost is None or self._told or not self._lost.symbols:
+        """To be told: in the session after this long, at once what a person must mend."""
+        if self._lost is None or self._told:
             return False
         return self._is_urgent or (in_session and self._lasted(now) >= max(after_ns, self._after_ns))
 

@@ -371,16 +371,6 @@ def test_every_night_outage_is_logged_and_not_the_first_alone(caplog: pytest.Log
     assert caplog.text.count("outage outside the session") == 2
 
 
-@pytest.mark.parametrize("ending", [LOST, Ending.CREDENTIALS])
-def test_an_account_without_symbols_blinds_nobody(ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
-    """More accounts than symbols need: one that watches nothing was told as a loss of the feed."""
-    caplog.set_level(logging.WARNING)
-    desk = Desk(NOON)
-    assert desk.run(600, feed(down=NOON, ending=ending, symbols=())) == []
-    assert desk.run(600, feed(up=desk.now, symbols=())) == []
-    assert caplog.text.count("outage without symbols account=main") == 1
-
-
 def test_refused_credentials_say_when_they_are_asked_about_next() -> None:
     desk = Desk(NOON)
     (lost,) = desk.run(1, feed(down=NOON, refused=True, next_attempt=at("12:05")))
