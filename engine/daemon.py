@@ -37,7 +37,7 @@ from engine.kis.feed import Feed
 from engine.kis.slots import Spread, spread
 from engine.kst import SECOND_NS, date_of, day_number
 from engine.locale import Locale
-from engine.ops import control, rule_list, state_folder
+from engine.ops import control, rule_list, state_folder, why
 from engine.problems import Problem
 from engine.ready import Ready
 from engine.recording import reader
@@ -367,11 +367,17 @@ class _Daemon:
                     kst.iso(next_ask)[:19],
                 )
                 stopping.end(REFUSED)
+            self._look_at_disk(now)
             self._keep_standings(now)
-            trouble = self._keeper.trouble
-            self._say(self._upkeep.trouble(What.RECORDING, trouble.recording, now))
-            self._say(self._upkeep.trouble(What.STORE, trouble.store, now))
             await trio.sleep(_LOOK_S)
+
+    def _look_at_disk(self, now: int) -> None:
+        trouble = self._keeper.trouble
+        was_stored = not self._upkeep.troubled(What.STORE)
+        self._say(self._upkeep.trouble(What.RECORDING, trouble.recording, now))
+        self._say(self._upkeep.trouble(What.STORE, trouble.store, now))
+        if trouble.store is None and not was_stored:
+            self._keep_everything()  # it may be another file by now
 
     def _keep_standings(self, now: int) -> None:
         """What changed without an alert, and now and then all of it."""
@@ -423,7 +429,7 @@ class _Daemon:
         self._engine.reload(plan.enabled_rules, self._engine.now or now)
         self._commit((), ())
         self._evaluator.also_lost(symbol for symbol in plan.symbols if symbol not in before)
-        spreading = self._spread({name: feed.holding for name, feed in self._feeds.items()})
+        spreading = self._spread({name: feed.symbols for name, feed in self._feeds.items()})
         for name, feed in self._feeds.items():
             feed.watch(spreading.accounts[name])
         self._monitor.reload(plan.rules, spreading.left_out)
@@ -475,7 +481,12 @@ class _Daemon:
     # What commands ask
 
     def _answers(self) -> dict[str, control.Handler]:
-        return {"status": self._status, "rules": self._rule_list}
+        return {"status": self._status, "rules": self._rule_list, "why": self._why}
+
+    def _why(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        rules, master = self._in_force.plan.rules, self._in_force.plan.master
+        rule, symbol = str(request.get("rule")), str(request.get("symbol"))
+        return why.answer(rules, master, self._engine.explain, rule=rule, symbol=symbol)
 
     def _rule_list(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         return rule_list.of(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from daemon_process import RULE, installed
 
-from engine import ready
+from engine import ready, state_files
 from engine.daemon import _Daemon
 from engine.trading_days import MarketHours
 
@@ -23,7 +23,8 @@ async def test_feeds_know_when_silence_means_something(tmp_path: Path) -> None:
     installed(tmp_path, CONFIG, RULE)
     (tmp_path / "state" / "kis-KRX").mkdir(parents=True)
     prepared = ready.prepare(tmp_path / "config.toml", {}, ())
-    daemon = _Daemon(prepared, prepared.plan.configuration.settings.feed)
-    (feed,) = daemon._feeds
+    with state_files.opened(prepared.plan.configuration, 0) as files:
+        daemon = _Daemon(prepared, prepared.plan.configuration.settings.feed, files)
+    (feed,) = daemon._feeds.values()
     assert isinstance(feed._ghosts._hours, MarketHours)
     assert isinstance(feed._silence._hours, MarketHours)

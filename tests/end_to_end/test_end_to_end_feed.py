@@ -105,7 +105,9 @@ async def test_an_account_without_symbols_holds_no_session(tmp_path: Path) -> No
     (tmp_path / "config.toml").write_text(desk.config + SECOND)
     async with desk.broker.running(*desk.simulate), desk.daemon.running("run") as process:
         await desk.daemon.until("feed subscribed account=main")
-        assert [feed["account"] for feed in (await desk.daemon.ask("status"))["feeds"]] == ["main"]
+        phases = {feed["account"]: feed["phase"] for feed in (await desk.daemon.ask("status"))["feeds"]}
+        assert phases == {"main": "up", "second": "idle"}
+        assert desk.broker.stderr.count("approval=granted") == 1
         await ended(process, signal.SIGTERM)
 
 
