@@ -176,6 +176,15 @@ def faults(source: str, rule: Rule | None = None) -> list[Fault]:
     return unknown or _tried(template, rule or _ANY_RULE, locale)
 
 
+def faults_as_written(source: str) -> list[Fault]:
+    """What is wrong with it whatever it will speak of."""
+    try:
+        _compiled(source, Locale.KO)
+    except _Faulty as error:
+        return error.faults
+    return []
+
+
 def _tried(template: Template, rule: Rule, locale: Locale) -> list[Fault]:
     """The first sample that it fails on: the others would say the same again."""
     for sample in _samples(rule):

@@ -319,7 +319,8 @@ class _RuleReader:
             file=self.document.path,
             line=self.document.line(self.at) or 0,
         )
-        self._check_templates(rule)
+        if not self.gone:  # else it may speak of a label that is there, but wrong
+            self._check_templates(rule)
         return _Draft(rule, self.document, self.at, frozenset(excluded)) if len(self.problems) == before else None
 
     def _place(self, key: str) -> Location:
@@ -335,6 +336,8 @@ class _RuleReader:
         for index, span in enumerate(table.active):
             if span.is_empty(*self.world.session):
                 self._problem((*self._place("active"), index), "never-active")
+        for key in ("title", "message"):
+            self._note_faults(key, template.faults_as_written(getattr(table, key)))
 
     def _check_event_rule(self, own: RuleTable) -> None:
         if not _crosses(own):
@@ -345,10 +348,13 @@ class _RuleReader:
 
     def _check_templates(self, rule: Rule) -> None:
         for key in ("title", "message"):
-            at = self._place(key)
-            source = getattr(rule, key)
-            for fault in template.faults(source, rule) if source else ():
-                self.problems.append(self.document.problem_within(at, fault.line, fault.code, **fault.detail))
+            if source := getattr(rule, key):
+                self._note_faults(key, template.faults(source, rule))
+
+    def _note_faults(self, key: str, found: Iterable[template.Fault]) -> None:
+        at = self._place(key)
+        for each in found:
+            self.problems.append(self.document.problem_within(at, each.line, each.code, **each.detail))
 
     def _symbols(self, table: RuleTable) -> tuple[str, ...]:
         wrong = {(*self.at, "symbols"), ("defaults", "symbols"), ("defaults",)} & self.gone

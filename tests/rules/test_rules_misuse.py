@@ -186,6 +186,8 @@ MISUSES = [
         "template-unknown-variable",
         "defaults.title",
     ),
+    ('[defaults]\ntitle = "{{ 2 * 2 }}"', 2, "template-forbidden", "defaults.title"),  # also where no rule inherits it
+    (HEAD + CONDITION + "labels = { a = 1 }\ntitle = '{{ labels.a }}'", 6, "not-text", f"{R}.labels.a"),
     ("defaults = 3", 1, "not-table", "defaults"),
     # names, over one file
     (HEAD + CONDITION + HEAD + CONDITION, 7, "rule-named-twice", "rule[2].name"),
