@@ -170,7 +170,8 @@ def faults(source: str, rule: Rule | None = None) -> list[Fault]:
     locale = Locale.KO
     try:
         template = _compiled(source, locale)
-        unknown = [] if rule is None else list(_unknown_keys(_parsed(source, locale), rule))
+        looks_up = any(name in source for name in _TABLES)  # few do, and parsing takes its time
+        unknown = list(_unknown_keys(_parsed(source, locale), rule)) if rule is not None and looks_up else []
     except _Faulty as error:
         return error.faults
     return unknown or _tried(template, rule or _ANY_RULE, locale)
