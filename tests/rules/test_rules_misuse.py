@@ -249,7 +249,8 @@ def test_all_that_is_wrong_with_a_set_comes_at_once(tmp_path: Path) -> None:
     assert [(Path(problem.file).stem, problem.line, problem.code) for problem in problems] == [
         ("a", 2, "unknown-symbol"), ("a", 7, "not-an-amount"), ("a", 8, "duration-not-text"), ("a", 9, "unknown-key"),
         ("a", 12, "unknown-group"), ("a", 13, "wrong-unit"), ("a", 14, "event-rule-key"), ("a", 15, "unknown-notifier"),
-        ("a", 16, "never-active"), ("a", 17, "template-forbidden"), ("b", 2, "rule-named-twice"), ("b", 6, "missing-key"), ("b", 6, "no-condition"),
+        ("a", 16, "never-active"), ("a", 17, "template-forbidden"),
+        ("b", 2, "rule-named-twice"), ("b", 6, "missing-key"), ("b", 6, "no-condition"),
         ("b", 6, "missing-key"),
     ]  # fmt: skip
 
