@@ -344,6 +344,19 @@ async def test_while_it_connects(phase: Phase, autojump_clock: MockClock) -> Non
     assert broker.asked() == [C, B]
 
 
+async def test_what_is_not_wanted_any_more_when_the_key_comes_is_not_connected_for(autojump_clock: MockClock) -> None:
+    async def approve() -> SecretStr:
+        await trio.sleep(5)
+        return SecretStr("TEST-APPROVAL-KEY")
+
+    broker = Broker(after=chatter)
+    async with desk(broker, [A], approve=approve) as made:
+        await made.until(lambda: made.status.phase is Phase.APPROVING)
+        made.feed.watch([])
+        await made.until(lambda: made.status.phase is Phase.IDLE)
+    assert not broker.opened
+
+
 async def test_while_the_first_answers_are_outstanding(autojump_clock: MockClock) -> None:
     broker = Broker(answers=lambda _: [], after=chatter)
     async with desk(broker, [A, B]) as made:

@@ -689,3 +689,12 @@ def test_what_is_new_does_not_unsettle_what_is_up_and_what_is_gone_is_not_waited
     registrations.want(SYMBOLS[:1], 0)
     assert registrations.settled
     assert registrations.unanswered == ()
+
+
+def test_one_that_goes_and_returns_while_it_is_being_renewed_waits_for_the_answer() -> None:
+    registrations = renewed()
+    registrations.want([], 0)
+    registrations.want(SYMBOLS[:1], 0)
+    assert registrations.due(0) is None
+    registrations.answered(ack(AckKind.UNSUBSCRIBED, SYMBOLS[0]), 0)
+    assert registrations.due(0) == SYMBOLS[0]
