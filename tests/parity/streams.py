@@ -78,7 +78,7 @@ def case(seed: int) -> Case:
     scale = random.choice([1, 1, 1_000, 10_000, 100_000_000, 10**15])
     codes = random.sample(CODES, random.randint(1, 3))
     files = Rules(random, codes, scale, start).files()
-    lines = Lines(random, [*codes, "999999"][: random.randint(len(codes), 4)], scale, start).lines()
+    lines = Lines(random, [*codes, "999999"][: random.randint(len(codes), 4)], scale, start, (opening, closing)).lines()
     return Case(seed, files, tuple(lines), session, hours)
 
 
@@ -204,10 +204,10 @@ class Rules:
     def condition(self, *, is_crossing: bool) -> dict[str, object]:
         random = self.random
         window = random.choice(WINDOWS)
+        ratios = ["imbalance", "value_imbalance", *(["resting_imbalance"] if window is None else [])]
         metric = random.choice([
-            *(f"{way}_volume" for way in AMOUNTS), "net_volume", "buy_volume",
-            *(f"{way}_value" for way in AMOUNTS), "imbalance", "imbalance", "value_imbalance",
-            "sell_resting", "buy_resting", "net_resting", *(["resting_imbalance"] if window is None else []),
+            *(f"{way}_volume" for way in AMOUNTS), "net_volume", "buy_volume", *(f"{way}_value" for way in AMOUNTS),
+            "sell_resting", "buy_resting", "net_resting", *ratios, *ratios,
         ])  # fmt: skip
         operator = random.choice(CROSSINGS if is_crossing else PLAIN)
         table: dict[str, object] = {"metric": metric}
@@ -248,10 +248,11 @@ def clock(minute: int) -> str:
 
 
 class Lines:
-    def __init__(self, random: Random, codes: list[str], scale: int, start: int) -> None:
+    def __init__(self, random: Random, codes: list[str], scale: int, start: int, session: tuple[int, int]) -> None:
         self.random = random
         self.codes = codes
         self.scale = scale
+        self.session = session
         self.t = start
         self.day = seoul(start).day
         self.counters: dict[str, list[int]] = {}
@@ -265,6 +266,9 @@ class Lines:
         if random.random() < 0.7:
             self.t += random.choice([0, random.randrange(SECOND)])
             found.append(f"{self.t} #up {random.choice(['*', '*', self.some_codes()])}")
+        if random.random() < 0.1:
+            self.wait()
+            found.append(f"{self.t} #up {random.choice(['*', self.some_codes()])}")
         for _ in range(random.choice([10, 30, 60, 100])):
             self.wait()
             written = self.t
@@ -280,6 +284,10 @@ class Lines:
     def wait(self) -> None:
         random = self.random
         to_second = -self.t % SECOND
+        edge = next((edge for edge in self.session if self.t < edge < self.t + 150 * SECOND), None)
+        if edge is not None and random.random() < 0.1:
+            self.t = edge
+            return
         if random.random() < 0.2:
             # exactly so long after an earlier line: the ends of windows, of `for`, of a cooldown, of the grace
             after = random.choice([1, 2, 3, 5, 10, 10, 30, 60, 120]) * SECOND
@@ -331,8 +339,15 @@ class Lines:
             self.counters = {}
         symbol = random.choice(self.codes)
         if symbol not in self.counters:
-            start = random.choice([0, 0, random.randint(0, 20)])
-            self.counters[symbol] = [start * scale, start * scale, random.randint(0, start) * scale, 0, 0, 0]
+            start = random.choice([0, 0, 0, random.randint(0, 20), random.randint(0, 20), -random.randint(0, 5)])
+            self.counters[symbol] = [
+                start * scale,
+                start * scale,
+                random.choice([0, abs(start), -start]) * scale,
+                0,
+                0,
+                0,
+            ]
         counters = self.counters[symbol]
         if random.random() < 0.85:
             for place in range(4):
