@@ -141,22 +141,6 @@ class Delivery:
             logger.info("drained left=0")
 
 
-async def run(
-    outbox: Outbox,
-    targets: Sequence[Target],
-    clock: Clock,
-    stop: trio.Event,
-    *,
-    alerts: Alerts,
-    locale: Locale,
-    drain_s: Callable[[], float] = lambda: DRAIN_S,
-) -> None:
-    """`Delivery` with targets that stay the same."""
-    delivery = Delivery(outbox, clock, alerts=alerts, locale=locale)
-    delivery.add(targets)
-    await delivery.run(stop, drain_s=drain_s)
-
-
 def target_id(url: SecretStr) -> str:
     """Twelve hex digits of the URL's SHA-256: enough to tell targets apart, too few to find a token by."""
     return hashlib.sha256(url.get_secret_value().strip().encode()).hexdigest()[:12]

@@ -46,9 +46,9 @@ async def test_new_ones_are_asked_for_in_the_running_session(autojump_clock: Moc
     async with desk(broker, [A]) as made:
         await made.up()
         made.feed.watch([A, *more])
-        assert made.status.phase is Phase.UP  # what is up is not down because of others
+        assert made.feed.status().phase is Phase.UP  # what is up is not down because of others
         await made.until(lambda: len(made.status.subscribed) == 31)
-        assert set(made.status.symbols) == {A, *more}
+        assert set(made.feed.status().symbols) == {A, *more}
         assert made.marks == [(Up, (symbol,)) for symbol in (A, *more)]
         assert min(late - early for early, late in pairwise(broker.times)) >= 0.05
     assert broker.asked() == [A, *more]
@@ -62,19 +62,19 @@ async def test_what_is_gone_is_unsubscribed_after_a_while_and_blind_from_the_req
     async with desk(broker, [A, B]) as made:
         await made.up()
         made.feed.watch([A])
-        assert (made.status.symbols, made.status.subscribed) == ((A,), (A,))
+        assert (made.feed.status().symbols, made.feed.status().subscribed) == ((A,), (A,))
         await trio.sleep(LINGER_S - 1)
         await broker.say(data(B))
         await made.until(lambda: len(made.frames) == 1)
-        assert made.status.unsubscribed == 0
+        assert made.feed.status().unsubscribed == 0
         assert broker.asked("2") == []
         broker.answers = lambda request: [data(B), *good_answer(request)]  # on its way when the request came
         await made.until(lambda: broker.asked("2"))
         await made.until(lambda: len(made.frames) == 2)
-        assert made.status.unsubscribed == 1
+        assert made.feed.status().unsubscribed == 1
         assert [type(event) for event in made.events] == [Up, Up, Frame, Down, Frame]
         assert made.events[3] == Down(made.events[3].t, (B,))
-        assert made.status.subscribed == (A,)
+        assert made.feed.status().subscribed == (A,)
         broker.answers = good_answer
     assert requests(broker) == ["+" + A, "+" + B, "-" + B, "-" + A]
     assert made.marks[-1] == (Down, (A,))
@@ -144,11 +144,11 @@ async def test_who_was_left_out_is_asked_for_when_another_one_goes(autojump_cloc
     broker = Broker(answers=answers, after=chatter)
     async with desk(broker, [A, B, C, D]) as made:
         await made.up()
-        assert made.status.left_out == (C, D)
+        assert made.feed.status().left_out == (C, D)
         made.feed.watch([B, C, D])
         await made.until(lambda: made.status.subscribed == (B, C), 2)
         await trio.sleep(600)
-        assert made.status.left_out == (D,)
+        assert made.feed.status().left_out == (D,)
         made.feed.watch([D, B])
         await made.until(lambda: made.status.subscribed == (B, D), 2)
         assert held == {B, D}
@@ -162,18 +162,18 @@ async def test_rejected_ones_stay_rejected(autojump_clock: MockClock) -> None:
         made.feed.watch([A, C])
         await made.until(lambda: made.status.rejected)
         made.feed.watch([A])
-        assert made.status.rejected == ()
+        assert made.feed.status().rejected == ()
         await trio.sleep(2 * LINGER_S)
         made.feed.watch([A, C])
         await trio.sleep(2 * LINGER_S)
-        assert made.status.rejected == ((C, "OPSP8993"),)
+        assert made.feed.status().rejected == ((C, "OPSP8993"),)
         made.feed.watch([A])
         await broker.peers[-1].stream.aclose()
         await made.until(lambda: len(broker.opened) == 2)
         await made.up()
         made.feed.watch([A, C])
         await trio.sleep(5)
-        assert made.status.rejected == ((C, "OPSP8993"),)
+        assert made.feed.status().rejected == ((C, "OPSP8993"),)
     assert broker.asked().count(C) == 1
 
 
@@ -186,7 +186,7 @@ async def test_who_returns_while_it_is_being_let_go_is_asked_for_again_as_a_repe
         await made.until(lambda: broker.asked("2"))
         assert made.feed.backoff.rounds == ()
         made.feed.watch([A, B])
-        assert made.status.subscribed == (A,)
+        assert made.feed.status().subscribed == (A,)
         await made.until(lambda: made.status.subscribed == (A, B), 4)  # the answer is waited for
         assert len(made.feed.backoff.rounds) == 1
         assert made.marks[2:] == [(Down, (B,)), (Up, (B,))]
@@ -212,7 +212,7 @@ async def test_an_unsubscription_that_fails_is_tried_again_and_not_without_end(
         await trio.sleep(7200)
         assert broker.asked("2") == [B] * 6
         assert made.marks[2:] == [(Down, (B,))]
-        assert made.status.subscribed == (A,)
+        assert made.feed.status().subscribed == (A,)
     assert broker.asked() == [A, B]
 
 
@@ -241,7 +241,7 @@ async def test_a_ghost_that_is_being_renewed_when_it_goes_is_not_asked_for_again
         assert KRX.is_open(made.clock.now())
         await made.until(lambda: broker.asked("2"), 2000)
         made.feed.watch([A])
-        assert made.status.ghosts == ()
+        assert made.feed.status().ghosts == ()
         await trio.sleep(20)
         assert broker.asked() == [A, C]
         broker.answers = good_answer
@@ -265,7 +265,7 @@ async def test_a_quiet_symbol_that_stays_alone_is_not_called_silent_for_what_bus
         await trio.sleep(1000)
         made.feed.watch([B])
         await trio.sleep(3600)
-        assert made.status.silent_since is None
+        assert made.feed.status().silent_since is None
         assert len(broker.opened) == 1
 
 
@@ -278,12 +278,12 @@ async def test_today_a_symbol_that_returns_is_known_to_have_had_data(autojump_cl
         made.feed.watch([A])
         await trio.sleep(2 * LINGER_S)
         made.feed.watch([A, B])
-        assert B in dict(made.status.last_records)
+        assert B in dict(made.feed.status().last_records)
         made.feed.watch([A])
         await trio.sleep(2 * 3600)
         made.feed.watch([A, B])
         made.feed.watch([A])  # of another day it is not kept: it would pile up
-        assert B not in dict(made.status.last_records)
+        assert B not in dict(made.feed.status().last_records)
 
 
 async def test_what_lingers_belongs_to_the_feed_that_has_it(autojump_clock: MockClock) -> None:
@@ -306,7 +306,7 @@ async def test_while_it_waits_to_connect_again(autojump_clock: MockClock) -> Non
         await made.until(lambda: made.status.phase is Phase.WAITING)
         made.feed.watch([B, C])
         await made.up()
-        assert made.status.subscribed == (B, C)
+        assert made.feed.status().subscribed == (B, C)
     assert broker.asked() == [A, B, B, C]
     assert made.marks[2:5] == [(Down, (A, B)), (Up, (B,)), (Up, (C,))]
 
@@ -329,7 +329,7 @@ async def test_while_it_connects(phase: Phase, autojump_clock: MockClock) -> Non
         await made.until(lambda: made.status.phase is phase)
         made.feed.watch([C])
         await made.up()
-        assert made.status.subscribed == (C,)
+        assert made.feed.status().subscribed == (C,)
         made.feed.watch([])
         await made.until(lambda: made.status.phase is Phase.IDLE)
         made.feed.watch([A])
@@ -365,7 +365,7 @@ async def test_while_the_first_answers_are_outstanding(autojump_clock: MockClock
         broker.answers = good_answer
         await made.until(lambda: made.status.subscribed == (C,), 5)
         await trio.sleep(2 * LINGER_S)
-        assert made.status.subscribed == (C,)
+        assert made.feed.status().subscribed == (C,)
     # A may be registered, as only the answer was lost; B was never asked for
     assert requests(broker) == ["+" + A, "+" + C, "-" + A, "-" + C]
 
@@ -380,7 +380,7 @@ async def test_while_it_says_goodbye(autojump_clock: MockClock) -> None:
         made.feed.watch([A, C])
         await made.until(lambda: made.status.phase is Phase.STOPPED)
         made.feed.watch([D])
-        assert made.status.phase is Phase.STOPPED
+        assert made.feed.status().phase is Phase.STOPPED
     assert broker.asked() == [A, B]
     assert broker.asked("2") == [A, B]
 
@@ -399,9 +399,12 @@ async def test_without_symbols_it_does_not_connect(autojump_clock: MockClock, ca
         assert made.approvals == []
         made.feed.watch([A])
         since = made.clock.now()
-        assert (made.status.phase, made.status.down_since) == (Phase.WAITING, since)  # not since yesterday
+        assert (made.feed.status().phase, made.feed.status().down_since) == (
+            Phase.WAITING,
+            since,
+        )  # not since yesterday
         await made.up()
-        assert made.status.subscribed == (A,)
+        assert made.feed.status().subscribed == (A,)
     assert lines(caplog, "feed idle") == ["feed idle account=main"]
 
 
@@ -427,7 +430,7 @@ async def test_when_the_last_one_goes_it_ends_cleanly_and_idles(autojump_clock: 
         assert len(made.approvals) == 1
         made.feed.watch([C])
         await made.up()
-        assert made.status.last_ending is None
+        assert made.feed.status().last_ending is None
 
 
 async def test_one_that_comes_during_the_last_goodbye_is_connected_for(autojump_clock: MockClock) -> None:
@@ -451,21 +454,21 @@ async def test_an_outage_ends_where_nothing_is_wanted_and_its_pause_holds(autoju
         await made.until(lambda: len(made.approvals) == 4)
         made.feed.watch([])
         await trio.sleep(1)
-        assert made.status.phase is Phase.IDLE
+        assert made.feed.status().phase is Phase.IDLE
         asked = len(made.approvals)
         made.feed.watch([A])
         await trio.sleep(5)
         assert len(made.approvals) == asked  # 24 s after the fourth failure, however often a file is saved
-        assert made.status.phase is Phase.WAITING
-        assert made.status.down_since is not None
-        assert made.status.last_ending is None
+        assert made.feed.status().phase is Phase.WAITING
+        assert made.feed.status().down_since is not None
+        assert made.feed.status().last_ending is None
         await made.until(lambda: len(made.approvals) > asked)
 
 
 async def test_stop_ends_what_idles(autojump_clock: MockClock) -> None:
     async with desk(Broker(), []) as made:
         await trio.sleep(1)
-    assert made.status.phase is Phase.STOPPED
+    assert made.feed.status().phase is Phase.STOPPED
 
 
 async def test_a_line_that_is_lost_while_the_last_one_lingers_is_not_made_anew(autojump_clock: MockClock) -> None:
