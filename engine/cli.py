@@ -17,7 +17,10 @@ from engine.commands.output import BAD_CONFIGURATION, FINE, INTERRUPTED, NO, com
 from engine.errors import PgmwatchError
 from engine.redact import print_crash
 
-_COMMANDS = ("run", "check", "replay", "test", "why", "status", "rules", "silence", "notify", "symbols", "simulate", "export")
+_COMMANDS = (
+    "run", "check", "replay", "test", "why", "status", "rules", "silence", "notify", "symbols", "simulate", "export",
+    "schema",
+)  # fmt: skip
 """Each is engine/commands/<name>.py with a click command of that name, in the order in which --help lists them."""
 
 _NOWHERE_TO_WRITE = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)

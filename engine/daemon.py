@@ -22,6 +22,7 @@ from engine.config.model import Feed as FeedSettings
 from engine.delivery import message
 from engine.delivery.deliver import Delivery
 from engine.delivery.notice import Notice
+from engine.delivery.templates import FailureLog
 from engine.errors import PgmwatchError
 from engine.evaluation.engine import Engine
 from engine.evaluation.lifecycle import Phase
@@ -150,6 +151,8 @@ class _Daemon:
         self._files = files
         self._in_force = InForce(plan, self._started)
         self._endings: list[Transition] = []
+        alerts = self._settings.alerts
+        self._templates = message.Templates(alerts.title, alerts.message, FailureLog())
         self._engine = Engine(plan.enabled_rules, self._configuration.hours(), self._note)
         self._evaluator = Evaluator(self._engine, clock, self._commit, plan.symbols, self._on_gap, held=True)
         self._outbox = Outbox(target.address for target in prepared.targets)
@@ -314,7 +317,7 @@ class _Daemon:
 
     def _notice(self, alert: Alert) -> Notice:
         rule = self._in_force.rules[alert.rule]
-        return message.notice(alert, rule, self._name(alert.symbol), self._settings.locale)
+        return message.notice(alert, rule, self._name(alert.symbol), self._settings.locale, self._templates)
 
     def _silent_endings(self, alerts: Sequence[Alert]) -> list[Ending]:
         """Firings that are over without a word: the history has them."""
@@ -417,6 +420,7 @@ class _Daemon:
         """Another set of rules, between two events: nothing of it is half applied."""
         began = trio.current_time()
         now, plan = self._clock.now(), now_ready.plan
+        evaluated = self._evaluator.settle()
         self._say(self._upkeep.problems(What.RULES, (), now))
         if plan.rules == self._in_force.plan.rules:
             self._ready = now_ready
@@ -426,7 +430,7 @@ class _Daemon:
         self._in_force.take(plan, now)
         self._delivery.add(now_ready.targets)
         lacks = self._engine.lacks(plan.enabled_rules)
-        self._engine.reload(plan.enabled_rules, self._engine.now or now)
+        self._engine.reload(plan.enabled_rules, evaluated)
         self._commit((), ())
         self._evaluator.also_lost(symbol for symbol in plan.symbols if symbol not in before)
         spreading = self._spread({name: feed.symbols for name, feed in self._feeds.items()})
@@ -462,7 +466,8 @@ class _Daemon:
 
     def _take_silences(self, silences: Sequence[Silence]) -> None:
         now = self._clock.now()
-        self._engine.silence(silences, self._engine.now or now)
+        evaluated = 0 if self._evaluator.is_held else self._evaluator.settle()  # held: the past comes first
+        self._engine.silence(silences, evaluated)
         self._keep_everything()
         self._say(self._upkeep.problems(What.SILENCES, (), now))
         log.info("silences in force=%d", sum(each.start <= now < each.until for each in silences))

@@ -111,6 +111,12 @@ class Evaluator:
                 self._step()
             await trio.lowlevel.checkpoint()
 
+    def settle(self) -> int:
+        """Bring the evaluation to the present, before its rules or silences change: → its present (ns)."""
+        self._step()
+        self.drain()
+        return self._applied_to
+
     def drain(self) -> None:
         """Apply all that still waits; nothing where the engine is not ready yet."""
         while self._inbox and not self._held:

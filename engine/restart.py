@@ -55,7 +55,10 @@ def recover(engine: Engine, events: Iterable[Event], past: Past, day: int) -> Re
 
 
 def _usable(text: str | None, engine: Engine, day: int) -> Checkpoint | None:
-    checkpoint = Checkpoint.from_json(text) if text else None
+    try:
+        checkpoint = Checkpoint.from_json(text) if text else None
+    except ValueError:  # of another version, or damaged: the recording knows the same, and takes longer
+        return None
     if checkpoint is None or checkpoint.now is None or day_number(checkpoint.now) != day:
         return None
     return checkpoint if engine.fits(checkpoint) else None

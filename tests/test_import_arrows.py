@@ -48,13 +48,20 @@ ROOMS: dict[str, set[str]] = {
     "replay": {"config", "delivery", "evaluation", "rules", "symbols", "validation"},
     "rule_tests": {"evaluation", "ops", "recording", "replay", "rules", "toml", "validation"},
     "status": {"evaluation", "kis", "store"},
+    "in_force": {"plan"},
+    "following": {"watching"},
+    "restart": {"evaluation", "store"},
+    "keeper": {"delivery", "evaluation", "recording", "store"},
+    "state_files": {"config", "recording", "store"},
+    "stopping": set(),
     "daemon": {
-        "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "incidents", "kis", "ops", "ready",
-        "simulator", "status", "store",
+        "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "following", "in_force", "incidents",
+        "keeper", "kis", "ops", "ready", "recording", "restart", "silences", "simulator", "state_files", "status",
+        "stopping", "store", "toml", "watching",
     },
     "commands": {
-        "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rules",
-        "schema", "silences", "simulator", "symbols", "toml", "validation",
+        "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rule_tests", "rules",
+        "rule_tests", "schema", "silences", "simulator", "store", "symbols", "toml", "validation",
     },
     "cli": {"commands"},
     "__main__": {"cli"},
@@ -64,7 +71,7 @@ ROOMS: dict[str, set[str]] = {
 PURE = [
     "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
     "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage", "incidents/reading",
-    "incidents/silence", "incidents/words", "kis/backoff", "kis/budget", "kis/ghosts", "kis/protocol",
+    "incidents/silence", "incidents/upkeep", "incidents/words", "in_force", "kis/backoff", "kis/budget", "kis/ghosts", "kis/protocol",
     "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale", "problems", "record",
     "recording/lines", "recording/retention", "recording/upstream",
     "rules/document", "rules/model", "rules/names", "session",
@@ -73,7 +80,7 @@ PURE = [
     "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
     "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",
     "store/batch", "store/schema",
-    "symbols/master", "symbols/mst", "template", "text", "trading_days", "units", "ops/overview", "ops/why",
+    "symbols/master", "symbols/mst", "template", "text", "trading_days", "units", "ops/overview", "ops/rule_list", "ops/why", "restart",
     "replay/against", "replay/moment", "replay/run", "replay/words", "rule_tests/document", "rule_tests/judge", "rule_tests/series",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}

@@ -41,6 +41,10 @@ _WITHHELD = Text(
 _FINE = Text("all is well", "이상 없음")
 
 _UP = Text("pgmwatch {version}, up {up}; {source}", "pgmwatch {version}, 가동 {up}; {source}")
+_CONFIG_CHANGED = Text(
+    "config.toml has changed since the start: restart to use it",
+    "config.toml이 시작한 뒤 바뀌었습니다. 적용하려면 다시 시작하세요",
+)
 _FEED = Text(
     "feed {account}: {phase}; {subscribed}/{wanted} symbols, {records} records, {malformed} malformed, last {age}",
     "피드 {account}: {phase}; 종목 {subscribed}/{wanted}, 레코드 {records}건, 불량 {malformed}건, 마지막 수신 {age}",
@@ -164,6 +168,8 @@ def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> l
     daemon = status["daemon"]
     source = _SOURCE.of(locale).format_map(daemon)
     lines = [_UP.of(locale).format(version=daemon["version"], up=duration_text(daemon["up_s"]), source=source)]
+    if daemon["config_changed"]:
+        lines.append(_CONFIG_CHANGED.of(locale))
     for feed in status["feeds"]:
         lines += _feed_lines(feed, master, locale)
     if status["not_covered"]:

@@ -54,7 +54,7 @@ FAULTS = """\
 [[fault]]
 do = "reset"
 since = "open"
-at = "4s"
+at = "6s"
 halfway = true
 
 [[fault]]
