@@ -60,7 +60,7 @@ ROOMS: dict[str, set[str]] = {
         "stopping", "store", "toml", "watching",
     },
     "commands": {
-        "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rule_tests", "rules",
+        "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rules",
         "rule_tests", "schema", "silences", "simulator", "store", "symbols", "toml", "validation",
     },
     "cli": {"commands"},
