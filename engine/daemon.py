@@ -32,6 +32,7 @@ from engine.following import Following
 from engine.gap import Gap
 from engine.in_force import InForce
 from engine.incidents.monitor import Monitor
+from engine.incidents.outage import is_hopeless
 from engine.incidents.upkeep import Upkeep, What
 from engine.keeper import Keeper, Work
 from engine.kis.feed import Feed
@@ -151,6 +152,7 @@ class _Daemon:
         self._files = files
         self._in_force = InForce(plan, self._started)
         self._endings: list[Transition] = []
+        self._silences: tuple[Silence, ...] = ()
         alerts = self._settings.alerts
         self._templates = message.Templates(alerts.title, alerts.message, FailureLog())
         self._engine = Engine(plan.enabled_rules, self._configuration.hours(), self._note)
@@ -356,7 +358,7 @@ class _Daemon:
         while not stopping.asked.is_set():
             feeds = [feed.status() for feed in self._feeds.values()]
             now = self._clock.now()
-            never_right = bool(feeds) and all(feed.refused and not feed.approved for feed in feeds)
+            never_right = is_hopeless(feeds)
             if not never_right or any(feed.last_ending for feed in feeds):  # else an earlier run has told of it
                 seen = self._monitor.look(
                     now, feeds, self._engine.counters, ahead_ns=self._clock.ahead, lag_ns=self._evaluator.lag_ns
@@ -425,18 +427,13 @@ class _Daemon:
         if plan.rules == self._in_force.plan.rules:
             self._ready = now_ready
             return
-        before = set(self._in_force.plan.symbols)
         self._ready = now_ready
         self._in_force.take(plan, now)
         self._delivery.add(now_ready.targets)
         lacks = self._engine.lacks(plan.enabled_rules)
         self._engine.reload(plan.enabled_rules, evaluated)
         self._commit((), ())
-        self._evaluator.also_lost(symbol for symbol in plan.symbols if symbol not in before)
-        spreading = self._spread({name: feed.symbols for name, feed in self._feeds.items()})
-        for name, feed in self._feeds.items():
-            feed.watch(spreading.accounts[name])
-        self._monitor.reload(plan.rules, spreading.left_out)
+        self._watch_symbols()
         self._keep_everything()
         log.info(
             "rules reloaded rules=%d new=%d symbols=%d ms=%.1f",
@@ -447,6 +444,16 @@ class _Daemon:
         )
         if lacks:
             self._background.start_soon(self._learn_the_past)
+
+    def _watch_symbols(self) -> None:
+        """Subscriptions change by the difference. Who gives a symbol away does so before another gets it."""
+        held = {name: feed.symbols for name, feed in self._feeds.items()}
+        spreading = self._spread(held)
+        known = {symbol for symbols in held.values() for symbol in symbols}
+        self._evaluator.also_lost(symbol for symbol in self._in_force.plan.symbols if symbol not in known)
+        for name in sorted(held, key=lambda name: set(held[name]) <= set(spreading.accounts[name])):
+            self._feeds[name].watch(spreading.accounts[name])
+        self._monitor.reload(self._in_force.plan.rules, spreading.left_out)
 
     async def _learn_the_past(self) -> None:
         """A window is longer than any was before: what it starts from stands in the day's recording."""
@@ -464,12 +471,15 @@ class _Daemon:
         self._engine.adopt_past(past)
         log.info("rules learned the day so far seconds=%.2f", trio.current_time() - began)
 
-    def _take_silences(self, silences: Sequence[Silence]) -> None:
+    def _take_silences(self, silences: tuple[Silence, ...]) -> None:
         now = self._clock.now()
+        self._say(self._upkeep.problems(What.SILENCES, (), now))
+        if silences == self._silences:
+            return
+        self._silences = silences
         evaluated = 0 if self._evaluator.is_held else self._evaluator.settle()  # held: the past comes first
         self._engine.silence(silences, evaluated)
         self._keep_everything()
-        self._say(self._upkeep.problems(What.SILENCES, (), now))
         log.info("silences in force=%d", sum(each.start <= now < each.until for each in silences))
 
     def _take_config(self, changed: bool) -> None:

@@ -380,7 +380,7 @@ async def test_check_says_what_can_hardly_be_meant(tmp_path: Path) -> None:
 
 @pytest.mark.slow  # the process is really stopped for longer than the 3 s that count as an absence
 async def test_a_stopped_process_takes_what_waited_for_a_gap(tmp_path: Path) -> None:
-    rule = RULE.replace('above = "1주"', 'window = "6s"\nabove = "1주"').replace("total_volume", "buy_volume")
+    rule = RULE.replace('above = "1주"', 'window = "4s"\nabove = "1주"').replace("total_volume", "buy_volume")
     pgmwatch = simulated(tmp_path)
     (tmp_path / "rules" / "test.toml").write_text(rule + 'resolved = true\nkeep_firing_for = "1h"\ncooldown = "0s"\n')
     async with pgmwatch.running("run") as daemon:
@@ -391,8 +391,8 @@ async def test_a_stopped_process_takes_what_waited_for_a_gap(tmp_path: Path) -> 
         await pgmwatch.until("evaluation away seconds=")
         (state,) = (await pgmwatch.ask("status"))["evaluation"]["states"]
         assert state["phase"] == "firing"  # no news is not good news
-        assert state["values"] == {"buy_volume[6s]": None}  # the window starts in the gap
-        await trio.sleep(7)
+        assert state["values"] == {"buy_volume[4s]": None}  # the window starts in the gap
+        await trio.sleep(5)
         (state,) = (await pgmwatch.ask("status"))["evaluation"]["states"]
-        assert state["values"]["buy_volume[6s]"] is not None
+        assert state["values"]["buy_volume[4s]"] is not None
         await ended(daemon, signal.SIGTERM)

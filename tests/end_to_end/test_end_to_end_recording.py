@@ -90,7 +90,7 @@ async def test_what_was_recorded_gives_the_alerts_that_were_told(tmp_path: Path)
     async with desk.broker.running(*desk.simulate):
         await desk.broker.until("simulator up")
         async with desk.daemon.running("run") as process:
-            await desk.daemon.until("feed subscribed account=main", count=2)
+            await desk.daemon.until("feed subscribed account=main", count=2, seconds=40)
             with trio.fail_after(20):
                 while len(history(tmp_path)) < 5:
                     await trio.sleep(0.1)
@@ -98,7 +98,7 @@ async def test_what_was_recorded_gives_the_alerts_that_were_told(tmp_path: Path)
             await process.wait()
         before = history(tmp_path)
         async with desk.daemon.running("run") as process:
-            await desk.daemon.until("feed subscribed account=main", count=2)
+            await desk.daemon.until("feed subscribed account=main", count=2, seconds=40)
             await trio.sleep(3)
             assert (await ended(process, signal.SIGTERM))[0] == 0
     told, again = history(tmp_path), await replayed(desk.daemon)
