@@ -3,6 +3,7 @@
 The same seed gives the same case. A case stays in pieces (rules of a file, lines), so that it can be made smaller.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -68,6 +69,7 @@ def case(seed: int) -> Case:
             opening - random.randrange(150) * SECOND,
             opening + random.randrange(-5, 100) * SECOND,
             opening + random.randrange(-5, 100) * SECOND,
+            opening,
             opening + random.randrange(60, 1800) * SECOND,
             opening + random.randrange(60, 1800) * SECOND,
             closing - random.randrange(180) * SECOND,
@@ -112,6 +114,8 @@ class Rules:
     def rule(self) -> str:
         random = self.random
         self.count += 1
+        if random.random() < 0.12:
+            return self.pending_sum()
         is_event = random.random() < 0.3
         table: dict[str, object] = {"name": f"r{self.count}", **self.symbols(), **self.conditions(is_event=is_event)}
         if not is_event:
@@ -126,6 +130,20 @@ class Rules:
             table |= random.choice(
                 [{"severity": "info"}, {"labels": {"x": "한글"}}, {"enabled": False}, {"labels": {}}]
             )
+        return self.written(table)
+
+    def pending_sum(self) -> str:
+        """Over all symbols and soon met, so that there is something to start anew."""
+        random = self.random
+        table = {
+            "name": f"r{self.count}", "symbols": self.codes, "aggregate": "sum",
+            "metric": random.choice(["buy_resting", "total_volume", "sell_value"]),
+            "at_least": random.randint(0, 20) * self.scale, "for": random.choice(["3s", "5s", "10s", "30s"]),
+            "active": ["00:00~24:00"], "resolved": True,
+        }  # fmt: skip
+        return self.written(table)
+
+    def written(self, table: Mapping[str, object]) -> str:
         return "\n".join(["[[rule]]", *(f"{key} = {toml(value)}" for key, value in table.items())]) + "\n"
 
     def symbols(self) -> dict[str, object]:
@@ -276,9 +294,12 @@ class Lines:
                 written -= random.choice([1, SECOND, 5 * SECOND])
             found.append(self.odd() if random.random() < 0.03 else f"{written} {self.content()}")
             self.times.append(self.t)
-            if random.random() < 0.007 and not self.is_calm:
-                self.t += random.choice([random.randrange(20, 60) * 60, random.randrange(20, 50) * 3600]) * SECOND
+            if random.random() < 0.012 and not self.is_calm:
+                minutes = random.choice([random.randint(1, 4), random.randrange(20, 60), random.randrange(1200, 3000)])
+                self.t += minutes * 60 * SECOND
                 found.append(f"{self.t} #start")
+            if "#up" in found[-1] and random.random() < 0.15:
+                self.t += random.choice([119, 120, 121, 125]) * SECOND
         return found
 
     def wait(self) -> None:

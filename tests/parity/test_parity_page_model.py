@@ -1,9 +1,18 @@
-"""The second implementation against the page: a small worked example a sentence, the alerts worked out by hand."""
+"""The second implementation against the page: a small worked example a sentence, the alerts worked out by hand.
+
+Each example goes through the product as well, so that nobody has to ask of which of the two it is true.
+"""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from page_model import replay
 from page_recording import SECOND, at, records
 from page_rules import duration, load, number
+from parity_desk import by_product
+from streams import Case
 
 DATE = "2026-11-20"
 A, B = "005930", "000660"
@@ -43,12 +52,15 @@ def rule(rest: str, name: str = "r", symbols: str = f'["{A}"]') -> str:
     return f'[[rule]]\nname = "{name}"\nsymbols = {symbols}\n{rest}\n'
 
 
-def hours(date: str) -> tuple[str, str]:
-    return {"2026-11-19": ("10:00", "16:30")}.get(date, ("09:00", "15:30"))
-
-
-def alerts(rules: str, *lines: str) -> list[dict[str, object]]:
-    return replay({"rules.toml": rules}, "\n".join(lines) + "\n", hours)
+def alerts(rules: str | dict[str, str], *lines: str) -> list[dict[str, object]]:
+    """By both."""
+    files = {"rules.toml": rules} if isinstance(rules, str) else rules
+    pieces: dict[str, tuple[str, ...]] = {name: ("", text) for name, text in files.items()}
+    case = Case(0, pieces, lines, ("09:00", "15:30"), {"2026-11-19": ("10:00", "16:30")})
+    said = replay(case.texts, case.recording, case.hours_of)
+    with TemporaryDirectory() as folder:
+        assert by_product(case, Path(folder)) == [json.dumps(alert, ensure_ascii=False) for alert in said]
+    return said
 
 
 def told(rules: str, *lines: str) -> list[str]:
@@ -438,7 +450,7 @@ def test_alerts_of_one_tick_stand_by_file_rule_and_symbol() -> None:
         "a.toml": rule(flow, "a1", f'["{A}", "{B}"]'),
     }
     lines = [rec("09:10:00"), rec("09:10:00", B), mark("09:10:09", "alive")]
-    said = [(alert["rule"], alert["symbol"]) for alert in replay(files, "\n".join(lines), hours)]
+    said = [(alert["rule"], alert["symbol"]) for alert in alerts(files, *lines)]
     assert said == [("a1", A), ("a1", B), ("b1", B), ("b1", A), ("b2", A)]
 
 
@@ -465,6 +477,13 @@ def test_a_first_record_with_unknown_start_empties_the_memories_of_a_sum() -> No
     lines = (rec("09:10:00", buy=1, sell=2), rec("09:10:01", B, buy=5))
     assert told(both(UP), *lines) == []
     assert told(both(UP), mark("08:59:00", f"up {B}"), *lines) == ["firing 09:10:01"]
+
+
+def test_a_first_record_exactly_at_the_open_did_not_come_before_it() -> None:
+    text = both(UP + '\nactive = ["08:00~15:30"]')
+    before = rec("08:59:00", buy=1, sell=2)
+    assert told(text, before, rec("09:00:00", B, buy=5)) == []
+    assert told(text, before, rec("08:59:59.9", B, buy=5)) == ["firing 08:59:59.900000"]
 
 
 # blindness
@@ -526,6 +545,15 @@ def test_a_sum_sleeps_at_ticks_while_a_member_is_blind_but_records_of_the_others
     )  # fmt: skip
     assert told(both(OVER + '\nfor = "5s"'), *lines) == ["firing 09:10:09 (since 09:10:02)"]
     assert told(both(OVER + '\nfor = "8s"'), *lines) == ["firing 09:10:18 (since 09:10:10)"]
+
+
+def test_a_sleep_that_the_daemon_slept_through_forgets_nothing() -> None:
+    text = rule('metric = "buy_resting"\nabove = 10\nresolved = true\nactive = ["09:00~09:05", "09:10~15:30"]')
+    lines = (rec("09:04:00", bid=11), mark("09:12:00", "start"), rec("09:12:01", bid=1))
+    assert told(text, *lines) == ["firing 09:04:00", "resolved 09:12:01 (since 09:04:00)"]
+    assert told(text, lines[0], mark("09:12:00", "alive"), lines[2]) == [
+        "firing 09:04:00", "firing 09:10:00", "resolved 09:12:01 (since 09:10:00)",
+    ]  # fmt: skip
 
 
 # dates and hours
