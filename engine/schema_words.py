@@ -108,12 +108,12 @@ _CONFIG = {
         "max_per_hour": Text("Most connections of an account in an hour.", "계정당 시간당 최대 접속 수."),
     },
     "Replay": {
-        "files": Text("Recordings to play.", "재생할 녹화 파일."),
+        "files": Text("Recordings to play.", "재생할 기록 파일."),
         "speed": Text("1.0: as fast as it happened.", "1.0이면 실제 속도."),
     },
     "Retention": {
-        "days": Text("Recordings are kept this long.", "녹화 보관 일수."),
-        "size": Text("And at most this much of them.", "녹화 최대 용량."),
+        "days": Text("Recordings are kept this long.", "기록 보관 일수."),
+        "size": Text("And at most this much of them.", "기록 최대 용량."),
     },
     "Account": {
         "name": Text("What it is called here.", "계정 이름."),
@@ -127,14 +127,14 @@ _CONFIG = {
     },
     "Feed": {
         "source": Text(
-            "kis: the broker; simulator; replay: recordings.", "kis: 한국투자증권, simulator: 모의 시장, replay: 녹화."
+            "kis: the broker; simulator; replay: recordings.", "kis: 한국투자증권, simulator: 모의 시장, replay: 기록."
         ),
         "rest_url": Text(
             "Where approval keys are issued; https, or loopback.", "접속키 발급 주소. https 또는 로컬 주소."
         ),
         "websocket_url": Text("Where the data comes from.", "실시간 데이터 주소."),
         "market": Text("KRX, NXT, or both together (UNIFIED).", "KRX, NXT, 또는 통합(UNIFIED)."),
-        "record": Text("Write a recording.", "녹화 여부."),
+        "record": Text("Write a recording.", "기록 여부."),
         "idle_timeout": Text(
             "No frame of any kind for so long: the connection is dead. At least 20s.",
             "이만큼 아무것도 오지 않으면 끊긴 것으로 봄. 20s 이상.",
@@ -146,7 +146,7 @@ _CONFIG = {
             "증권사도 로컬도 아닌 주소를 허용. 앱키가 그곳으로 전송됨.",
         ),
         "replay": Text('When source = "replay".', 'source = "replay"일 때.'),
-        "retention": Text("Of recordings.", "녹화 보관."),
+        "retention": Text("Of recordings.", "기록 보관."),
         "account": Text("One connection each; symbols are spread over them.", "계정당 접속 하나. 종목을 나누어 맡음."),
     },
     "Simulator": {

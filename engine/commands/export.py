@@ -10,7 +10,7 @@ from engine.locale import Text
 
 _NEEDS = Text("export needs pyarrow; run: pip install 'pgmwatch[export]'",
               "export에는 pyarrow가 필요합니다. 실행: pip install 'pgmwatch[export]'")  # fmt: skip
-_SAME = Text("{path} is one of the recordings", "{path}: 내보낼 녹화 파일과 같은 파일입니다")
+_SAME = Text("{path} is one of the recordings", "{path}: 내보낼 기록 파일과 같은 파일입니다")
 _FAILED = Text("{path}: cannot be written: {reason}", "{path}: 쓸 수 없습니다: {reason}")
 _DONE = Text("{path}: {rows:,} records", "{path}: 레코드 {rows:,}개")
 

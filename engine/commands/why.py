@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 _FORM = '"2026-11-20T10:00:00"'
 _NO_RECORDING = Text(
-    "there is no recording of {day} in {folder}; name the files", "{folder}에 {day} 녹화가 없습니다. 파일을 지정하세요"
+    "there is no recording of {day} in {folder}; name the files", "{folder}에 {day} 기록이 없습니다. 파일을 지정하세요"
 )
-_TOO_EARLY = Text("the recording begins after {at}", "녹화가 {at}보다 늦게 시작합니다")
-_ENDS = Text("the recording ends before {at}; this is its end", "녹화가 {at} 전에 끝납니다. 끝난 때의 상태입니다")
+_TOO_EARLY = Text("the recording begins after {at}", "기록이 {at}보다 늦게 시작합니다")
+_ENDS = Text("the recording ends before {at}; this is its end", "기록이 {at} 전에 끝납니다. 끝난 때의 상태입니다")
 
 
 def _moment(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:

@@ -38,7 +38,7 @@ _TORN = Text(
 )
 _UNREADABLE = Text("lines that cannot be read: {counts}", "읽을 수 없는 줄: {counts}")
 _DROPPED = Text("malformed records: {counts}", "형식이 잘못된 레코드: {counts}")
-_NO_RECORDING = Text("is no recording", "녹화 파일이 아닙니다")
+_NO_RECORDING = Text("is no recording", "기록 파일이 아닙니다")
 _NO_FILE = Text("is no file", "파일이 아닙니다")
 _CANNOT = Text("cannot be read: {reason}", "읽을 수 없습니다: {reason}")
 

@@ -24,7 +24,7 @@ MAX_SHOWN = 20
 _TOO_MANY_ALERTS = Text(
     "more than {limit:,} alerts; choose a shorter span", "알림이 {limit:,}건을 넘습니다. 구간을 줄이세요"
 )
-_NO_LINES = Text("no line of the recording lies in this span", "녹화에 이 구간의 줄이 없습니다")
+_NO_LINES = Text("no line of the recording lies in this span", "기록에 이 구간의 줄이 없습니다")
 
 _MICROSECOND_NS = 1000
 

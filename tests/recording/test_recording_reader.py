@@ -94,7 +94,7 @@ def test_what_is_no_recording_is_told_in_a_sentence(tmp_path: Path, content: byt
     with pytest.raises(UnreadableRecordingError) as told:
         read(tmp_path / "a")
     assert str(told.value) == f"{tmp_path / 'a'}: is no recording"
-    assert told.value.text(Locale.KO) == f"{tmp_path / 'a'}: 녹화 파일이 아닙니다"
+    assert told.value.text(Locale.KO) == f"{tmp_path / 'a'}: 기록 파일이 아닙니다"
 
 
 def test_a_file_that_cannot_be_read_is_told_in_a_sentence(tmp_path: Path) -> None:
