@@ -4,6 +4,7 @@ simulator (if that is the source) → delivery → evaluator → feeds; and back
 evaluated, the workers settle what is in flight. All of it within 10 s.
 """
 
+import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -276,9 +277,13 @@ class _Daemon:
         began, past = trio.current_time(), self._files.past
         recording = [self._files.recording] if self._files.recording is not None else []
         day = day_number(self._started)
-        found = await trio.to_thread.run_sync(
-            lambda: restart.recover(self._engine, reader.events(recording), past, day), abandon_on_cancel=True
-        )
+        gc.disable()  # a million records that stay would be looked through again and again: a third of the time
+        try:
+            found = await trio.to_thread.run_sync(
+                lambda: restart.recover(self._engine, reader.events(recording), past, day), abandon_on_cancel=True
+            )
+        finally:
+            gc.enable()
         self._endings.clear()  # they are in the history already, or were never ours
         seconds = trio.current_time() - began
         log.info(
