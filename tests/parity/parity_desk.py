@@ -111,12 +111,13 @@ def difference(case: Case, folder: Path) -> Difference | None:
 
 
 def shrunk(found: Difference, folder: Path) -> Difference:
-    """The same kind of difference with as few lines and rules as can be found quickly. A refusal is left as it is."""
-    is_alike = "exit " in found.product[:5]
+    """A difference still, with as few lines and rules as can be found quickly. A refusal is left as it is."""
+    if found.product.startswith("exit "):
+        return found
 
     def still(case: Case) -> Difference | None:
         new = difference(case, folder)
-        return new if new is not None and ("exit " in new.product[:5]) == is_alike else None
+        return None if new is None or new.product.startswith("exit ") else new
 
     changed = True
     while changed:
