@@ -203,8 +203,10 @@ class Keeper:
     def _note(self, trouble: Trouble) -> None:
         for what, before, after in zip(Trouble._fields, self.trouble, trouble, strict=True):
             if (before is None) != (after is None):
-                level = logging.INFO if after is None else logging.ERROR
-                log.log(level, "%s %s reason=%s", what, "stopped" if after else "goes on", quoted(after or ""))
+                if after is None:
+                    log.info("%s goes on", what)
+                else:
+                    log.error("%s stopped reason=%s", what, quoted(after))
         self.trouble = trouble
 
 

@@ -6,12 +6,13 @@ Over real sockets, with reconnects, a kill in the middle of it, and rules that f
 import json
 import signal
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
-from daemon_process import Pgmwatch, ended
+from daemon_process import Pgmwatch, ended, installed
 from test_end_to_end_feed import Desk
 
 RULES = """\
@@ -107,6 +108,50 @@ async def test_what_was_recorded_gives_the_alerts_that_were_told(tmp_path: Path)
     assert {alert["state"] for alert in told} == {"firing", "resolved"}
     assert {alert["rule"] for alert in told} == {"each way", "flow", "together"}
     assert again == told
+
+
+TALKING = """\
+[[rule]]
+name = "talking"
+symbols = ["005930"]
+metric = "total_volume"
+above = 0
+repeat = "1s"
+severity = "critical"
+"""
+
+
+@pytest.mark.slow  # the daemon tries a full disk again every ten seconds
+async def test_a_full_disk_stops_the_recording_and_not_the_daemon(tmp_path: Path) -> None:
+    pgmwatch = installed(tmp_path, 'locale = "en"\n[simulator]\nsymbols = 4\nrate = 100\n', TALKING)
+    (tmp_path / "state").mkdir()
+    mounted = await trio.run_process(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(tmp_path / "state")], check=False, capture_stderr=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        async with pgmwatch.running("run") as process:
+            await pgmwatch.until("alert firing", count=2)
+            filler = tmp_path / "state" / "filler"
+            with suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(b"x" * 512)
+            await pgmwatch.until("pgmwatch · Recording stopped")
+            await pgmwatch.until("pgmwatch · Alerts are not stored")
+            told = pgmwatch.stdout.count("삼성전자")
+            await trio.sleep(3)
+            assert pgmwatch.stdout.count("삼성전자") > told
+            filler.unlink()
+            await pgmwatch.until("pgmwatch · Recording goes on", seconds=30)
+            await pgmwatch.until("pgmwatch · Alerts are stored again", seconds=30)
+            assert (await ended(process, signal.SIGTERM))[0] == 0
+        (file,) = (tmp_path / "state/simulator-KRX/recordings").glob("*.zst")
+        code, stdout, stderr = await pgmwatch.run("replay", str(file), "--json", "--all")
+        assert (code, "malformed" in stderr) == (0, False), stderr
+        assert stdout
+    finally:
+        await trio.run_process(["umount", str(tmp_path / "state")])
 
 
 @pytest.mark.soak  # twelve kills at any moment, a second or two apart
