@@ -511,11 +511,11 @@ class _Daemon:
     def _rule_list(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         return rule_list.of(
             self._in_force.plan.rules,
-            self._in_force.since,
-            self._in_force.read_at,
-            self._engine.state(inactive=False),
-            self._engine.standings(),
-            self._upkeep.troubled(What.RULES),
+            since=self._in_force.since,
+            read_at=self._in_force.read_at,
+            active=self._engine.state(inactive=False),
+            standings=self._engine.standings(),
+            refused=self._upkeep.troubled(What.RULES),
         )
 
     def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,26 @@ allowed at one boundary only: a notifier's plugin, foreign code that may raise a
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from engine.locale import Locale, Text
 from engine.problems import Problem
 
 
 class PgmwatchError(Exception):
     """Something outside did it; the text is for the user."""
+
+
+class PlaceError(PgmwatchError):
+    """A file, folder or address cannot be used; why, in the user's language."""
+
+    def __init__(self, place: Path | str, why: Text) -> None:
+        super().__init__(f"{place}: {why.en}")
+        self.place = place
+        self.why = why
+
+    def text(self, locale: Locale) -> str:
+        return f"{self.place}: {self.why.of(locale)}"
 
 
 class ConfigurationError(PgmwatchError):

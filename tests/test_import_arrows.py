@@ -70,18 +70,16 @@ ROOMS: dict[str, set[str]] = {
 
 PURE = [
     "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
-    "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage", "incidents/reading",
-    "incidents/silence", "incidents/upkeep", "incidents/words", "in_force", "kis/backoff", "kis/budget", "kis/ghosts", "kis/protocol",
-    "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale", "problems", "record",
-    "recording/lines", "recording/retention", "recording/upstream",
-    "rules/document", "rules/model", "rules/names", "session",
-    "silences/document", "silences/model", "silences/moments",
-    "simulator/codes", "simulator/desk",
-    "simulator/keys", "simulator/market", "simulator/messages", "simulator/answers", "simulator/data",
-    "simulator/faults", "simulator/kinds", "simulator/scenario", "simulator/wire", "stream", "symbols/builtin",
-    "store/batch", "store/schema",
-    "symbols/master", "symbols/mst", "template", "text", "trading_days", "units", "ops/overview", "ops/rule_list", "ops/why", "restart",
-    "replay/against", "replay/moment", "replay/run", "replay/words", "rule_tests/document", "rule_tests/judge", "rule_tests/series",
+    "in_force", "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage",
+    "incidents/reading", "incidents/silence", "incidents/upkeep", "incidents/words", "kis/backoff", "kis/budget",
+    "kis/ghosts", "kis/protocol", "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale",
+    "ops/overview", "ops/rule_list", "ops/why", "problems", "record", "recording/lines", "recording/retention",
+    "recording/upstream", "replay/against", "replay/moment", "replay/run", "replay/words", "restart",
+    "rule_tests/document", "rule_tests/judge", "rule_tests/series", "rules/document", "rules/model", "rules/names",
+    "session", "silences/document", "silences/model", "silences/moments", "simulator/answers", "simulator/codes",
+    "simulator/data", "simulator/desk", "simulator/faults", "simulator/keys", "simulator/kinds", "simulator/market",
+    "simulator/messages", "simulator/scenario", "simulator/wire", "store/batch", "store/schema", "stream",
+    "symbols/builtin", "symbols/master", "symbols/mst", "template", "text", "trading_days", "units",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}
 

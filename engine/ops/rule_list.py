@@ -26,6 +26,7 @@ _REFUSED = Text(
 
 def of(
     rules: Iterable[Rule],
+    *,
     since: Mapping[str, int],
     read_at: int,
     active: Iterable[Snapshot],

@@ -6,20 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.errors import PgmwatchError
-from engine.locale import Locale, Text
+from engine.errors import PlaceError
+from engine.locale import Text
 
 
-class StateFolderError(PgmwatchError):
+class StateFolderError(PlaceError):
     """The state folder cannot be used."""
-
-    def __init__(self, folder: Path, why: Text) -> None:
-        super().__init__(f"{folder}: {why.en}")
-        self.folder = folder
-        self.why = why
-
-    def text(self, locale: Locale) -> str:
-        return f"{self.folder}: {self.why.of(locale)}"
 
 
 _BUSY = Text("another pgmwatch daemon is running on this folder", "이 폴더에서 다른 pgmwatch 데몬이 실행 중입니다")

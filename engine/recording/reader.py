@@ -10,7 +10,7 @@ from pathlib import Path
 
 import zstandard
 
-from engine.errors import PgmwatchError
+from engine.errors import PlaceError
 from engine.kis.protocol import MAX_TEXT
 from engine.locale import Locale, Text
 from engine.recording.dayfiles import name_of
@@ -43,16 +43,8 @@ _NO_FILE = Text("is no file", "파일이 아닙니다")
 _CANNOT = Text("cannot be read: {reason}", "읽을 수 없습니다: {reason}")
 
 
-class UnreadableRecordingError(PgmwatchError):
+class UnreadableRecordingError(PlaceError):
     """A file that cannot be read as a recording."""
-
-    def __init__(self, path: Path, why: Text) -> None:
-        super().__init__(f"{path}: {why.en}")
-        self.path = path
-        self.why = why
-
-    def text(self, locale: Locale) -> str:
-        return f"{self.path}: {self.why.of(locale)}"
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import zstandard
 
-from engine.errors import PgmwatchError
+from engine.errors import PlaceError
 from engine.kst import SECOND_NS, date_of, day_number, day_start
-from engine.locale import Locale, Text
+from engine.locale import Text
 from engine.recording.dayfiles import kept, name_of
 from engine.recording.lines import line
 from engine.recording.repair import Repair, repair
@@ -35,20 +35,12 @@ _GROWTH = 64 * 2**20
 """Bytes written until the total is looked at again within a day."""
 
 
-class RecordingError(PgmwatchError):
+class RecordingError(PlaceError):
     """The recording cannot be written now."""
 
     def __init__(self, path: Path, error: OSError) -> None:
         reason = error.strerror or type(error).__name__
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
-
-    def text(self, locale: Locale) -> str:
-        return f"{self.path}: {_CANNOT.of(locale).format(reason=self.reason)}"
-
-
-_CANNOT = Text("cannot be written: {reason}", "쓸 수 없습니다: {reason}")
+        super().__init__(path, Text(f"cannot be written: {reason}", f"쓸 수 없습니다: {reason}"))
 
 
 class Writer:

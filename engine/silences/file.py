@@ -18,9 +18,9 @@ from typing import Any
 import tomli_w
 
 from engine import files, toml
-from engine.errors import ConfigurationError, PgmwatchError
+from engine.errors import ConfigurationError, PlaceError
 from engine.kst import DAY_NS
-from engine.locale import Locale, Text
+from engine.locale import Text
 from engine.problems import Problem
 from engine.rules.names import Names
 from engine.silences.document import File, SilenceTable, moment
@@ -41,16 +41,8 @@ _TRIES, _PAUSE_S = 50, 0.1
 _BUSY = Text("another command is writing it; try again", "다른 명령이 쓰고 있습니다. 잠시 후 다시 시도하세요")
 
 
-class SilencesError(PgmwatchError):
+class SilencesError(PlaceError):
     """The file cannot be written; it is as it was."""
-
-    def __init__(self, path: Path, why: Text) -> None:
-        super().__init__(f"{path}: {why.en}")
-        self.path = path
-        self.why = why
-
-    def text(self, locale: Locale) -> str:
-        return f"{self.path}: {self.why.of(locale)}"
 
 
 @dataclass(frozen=True, slots=True)

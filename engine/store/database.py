@@ -15,11 +15,11 @@ from pathlib import Path
 
 from engine import kst
 from engine.delivery.notice import Notice
-from engine.errors import PgmwatchError
+from engine.errors import PlaceError
 from engine.evaluation.lifecycle import REST, Life, Phase, Tally
 from engine.evaluation.standing import Standing
 from engine.kst import DAY_NS
-from engine.locale import Locale, Text
+from engine.locale import Text
 from engine.store.batch import ENDED, Batch, Ending, Past, Row
 from engine.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
@@ -43,16 +43,8 @@ _NO_DATABASE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What the file is no database by. Every other error is of the disk or of somebody who holds it, and may pass."""
 
 
-class DatabaseError(PgmwatchError):
+class DatabaseError(PlaceError):
     """The database cannot be read or written now. What was stored before stands."""
-
-    def __init__(self, path: Path, why: Text) -> None:
-        super().__init__(f"{path}: {why.en}")
-        self.path = path
-        self.why = why
-
-    def text(self, locale: Locale) -> str:
-        return f"{self.path}: {self.why.of(locale)}"
 
 
 class NewerDatabaseError(DatabaseError):

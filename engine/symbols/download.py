@@ -7,8 +7,8 @@ import zlib
 import httpx2
 import trio
 
-from engine.errors import PgmwatchError
-from engine.locale import Locale, Text
+from engine.errors import PlaceError
+from engine.locale import Text
 from engine.text import clean
 
 FILES = ("kospi_code.mst.zip", "kosdaq_code.mst.zip")
@@ -25,16 +25,8 @@ _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 
 
-class DownloadError(PgmwatchError):
+class DownloadError(PlaceError):
     """There is no file, or not one that can be used."""
-
-    def __init__(self, url: str, why: Text) -> None:
-        super().__init__(f"{url}: {why.en}")
-        self.url = url
-        self.why = why
-
-    def text(self, locale: Locale) -> str:
-        return f"{self.url}: {self.why.of(locale)}"
 
 
 async def download(url: str, *, deadline_s: float = DEADLINE_S) -> tuple[bytes, bytes]:

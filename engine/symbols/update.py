@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import trio
 
 from engine.config.load import Configuration
-from engine.errors import ConfigurationError, PgmwatchError
-from engine.locale import Locale, Text
+from engine.errors import ConfigurationError, PlaceError
+from engine.locale import Text
 from engine.loopback import is_loopback
 from engine.symbols import file
 from engine.symbols.download import DEADLINE_S, download
@@ -21,16 +21,8 @@ from engine.symbols.master import Changes, Master, changes
 from engine.symbols.mst import parse
 
 
-class SaveError(PgmwatchError):
+class SaveError(PlaceError):
     """The new master could not be written; the old one is as it was."""
-
-    def __init__(self, place: str, why: Text) -> None:
-        super().__init__(f"{place}: {why.en}")
-        self.place = place
-        self.why = why
-
-    def text(self, locale: Locale) -> str:
-        return f"{self.place}: {self.why.of(locale)}"
 
 
 _BUSY = Text("another update is running; try again", "다른 업데이트가 진행 중입니다. 잠시 후 다시 시도하세요")

@@ -146,8 +146,8 @@ async def test_a_full_disk_stops_the_recording_and_not_the_daemon(tmp_path: Path
             await pgmwatch.until("pgmwatch · Recording goes on", seconds=30)
             await pgmwatch.until("pgmwatch · Alerts are stored again", seconds=30)
             assert (await ended(process, signal.SIGTERM))[0] == 0
-        (file,) = (tmp_path / "state/simulator-KRX/recordings").glob("*.zst")
-        code, stdout, stderr = await pgmwatch.run("replay", str(file), "--json", "--all")
+        (recording,) = (tmp_path / "state/simulator-KRX/recordings").glob("*.zst")
+        code, stdout, stderr = await pgmwatch.run("replay", str(recording), "--json", "--all")
         assert (code, "malformed" in stderr) == (0, False), stderr
         assert stdout
     finally:

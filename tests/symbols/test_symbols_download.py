@@ -39,7 +39,7 @@ async def refused(behaviour: Behaviour, *, deadline_s: float = 10) -> str:
             await download.download(address(receiver), deadline_s=deadline_s)
         assert time.monotonic() - started < deadline_s + 5
         assert caught.value.text(Locale.EN) == str(caught.value)
-        assert caught.value.text(Locale.KO).startswith(caught.value.url)
+        assert caught.value.text(Locale.KO).startswith(str(caught.value.place))
         return str(caught.value).removeprefix(address(receiver))
 
 
