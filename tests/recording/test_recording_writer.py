@@ -228,7 +228,6 @@ def test_what_cannot_be_written_is_an_error_and_the_hole_is_marked(writer: Write
         with pytest.raises(RecordingError) as told:
             writer.write(lost)
         assert str(told.value) == told.value.text(Locale.EN)
-        assert str(told.value).endswith("2026-11-20.zst: cannot be written: Not a directory")
     folder.unlink()
     folder.with_name("away").rename(folder)
     writer.write([frame(MORNING + 4)])
