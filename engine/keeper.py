@@ -140,6 +140,14 @@ class Keeper:
                 if patience.cancelled_caught:
                     self._tell_unstored()
 
+    async def caught_up(self) -> None:
+        """Returns when all that was put before is written, or given up."""
+        waiting = self._waiting
+        while self._waiting is waiting and waiting:
+            self._urgent.set()
+            await trio.sleep(0.01)
+        await self._idle.wait()
+
     async def finish(self) -> None:
         """Keep what has come since, when nothing comes any more and `run` has ended. Cancel it if it takes too long."""
         try:

@@ -25,6 +25,6 @@ async def test_feeds_know_when_silence_means_something(tmp_path: Path) -> None:
     prepared = ready.prepare(tmp_path / "config.toml", {}, ())
     with state_files.opened(prepared.plan.configuration, 0) as files:
         daemon = _Daemon(prepared, prepared.plan.configuration.settings.feed, files)
-    (feed,) = daemon._feeds.values()
+    (feed,) = daemon._upstream._feeds.values()
     assert isinstance(feed._ghosts._hours, MarketHours)
     assert isinstance(feed._silence._hours, MarketHours)

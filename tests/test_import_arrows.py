@@ -54,10 +54,14 @@ ROOMS: dict[str, set[str]] = {
     "keeper": {"delivery", "evaluation", "recording", "store"},
     "state_files": {"config", "recording", "store"},
     "stopping": set(),
+    "evaluating": {
+        "clock", "delivery", "evaluation", "evaluator", "in_force", "keeper", "plan", "recording", "restart",
+        "state_files", "store",
+    },
+    "upstream": {"attempts", "clock", "config", "kis"},
     "daemon": {
-        "attempts", "clock", "config", "delivery", "evaluation", "evaluator", "following", "in_force", "incidents",
-        "keeper", "kis", "ops", "ready", "recording", "restart", "silences", "simulator", "state_files", "status",
-        "stopping", "store", "toml", "watching",
+        "clock", "delivery", "evaluating", "following", "incidents", "ops", "ready", "silences", "simulator",
+        "state_files", "status", "stopping", "store", "toml", "upstream", "watching",
     },
     "commands": {
         "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rules",
