@@ -16,7 +16,7 @@ from engine.clock import Clock
 from engine.evaluation.engine import Engine
 from engine.gap import Gap
 from engine.kst import SECOND_NS
-from engine.stream import Alive, Down, Event, Up
+from engine.stream import Alive, Down, Event, Frame, Up
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Evaluator:
         self._lost = dict.fromkeys(symbols)  # an ordered set
         self._here = clock.now()
         self._held = held
-        self._applied_to = 0
+        self._applied_to = self._newest = 0
         self._behind = False
         self._dropped: set[str] = set()
         self.lag_ns = 0
@@ -76,7 +76,11 @@ class Evaluator:
         if len(self._inbox) >= _MAX_WAITING:
             raise RuntimeError("the evaluator does not keep up")
         self._note_absence(event.t)
-        if isinstance(event, Up):
+        if isinstance(event, Frame):
+            # Ours may stand still for milliseconds. Time and place name an alert, so no two frames share a time.
+            event = event if event.t > self._newest else event._replace(t=self._newest + 1)
+            self._newest = event.t
+        elif isinstance(event, Up):
             for symbol in event.symbols:
                 self._lost.pop(symbol, None)
         elif isinstance(event, Down):

@@ -397,3 +397,63 @@ async def test_what_is_dated_before_an_absence_makes_no_second_one(nursery: trio
     for t in (house.clock.now(), before, house.clock.now()):
         house.evaluator.put(frame(t, 1))
     assert [kind for kind, _, _ in house.gaps] == [Gap.AWAY]
+
+
+CROSSING = Rule(
+    name="crossing",
+    symbols=("005930",),
+    when=Group(Logic.ALL, (Condition("net_resting", Operator.CROSSES_ABOVE, 0),)),
+)
+
+
+def order_book(t: int, net: int) -> Frame:
+    return Frame(t, (Record("005930", clock_time(t), 0, 0, 0, 0, 0, 0, 0, 0, net),), "")
+
+
+async def test_frames_of_one_moment_name_their_alerts_apart(nursery: trio.Nursery) -> None:
+    """The clock may stand still: the second of two crossings would pass for the first, and be dropped by the store."""
+    house = House(nursery, CROSSING)
+    t = house.clock.now()
+    for net in (0, 1, 0, 1):
+        house.evaluator.put(order_book(t, net))
+    house.evaluator.drain()
+    alerts = [alert for batch in house.batches for alert in batch]
+    assert len(alerts) == 2
+    assert len({alert.id for alert in alerts}) == 2
+    assert [event.t for event in house.lines if isinstance(event, Frame)] == [t, t + 1, t + 2, t + 3]
+
+
+async def test_every_second_has_a_line(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    """A tick that ran has a line after it: who replays the lines runs it as well."""
+    house = House(nursery, HELD)
+    await trio.sleep(0.5)
+    house.evaluator.put(frame(house.clock.now(), 20))
+    await trio.sleep(9)
+    seconds = [event.t // SECOND_NS for event in house.lines]
+    assert set(range(seconds[0], seconds[-1] + 1)) == set(seconds)
+    assert len(house.lines) <= len(set(seconds)) + 2
+    replayed = Engine((HELD,), Hours(0, DAY_NS))
+    assert [alert for line in house.lines for alert in replayed.apply(line)] == [a for b in house.batches for a in b]
+    assert [alert.state for batch in house.batches for alert in batch] == [State.FIRING]
+
+
+async def test_what_comes_while_the_engine_is_not_ready_waits_and_is_no_absence(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """A restart late in a busy day reads for seconds before the first frame can be evaluated."""
+    house = House(nursery)
+    batches: list[Sequence[Event]] = []
+    evaluator = Evaluator(
+        Engine((HELD,), Hours(0, DAY_NS)), house.clock, lambda events, _alerts: batches.append(events), held=True
+    )
+    nursery.start_soon(evaluator.run)
+    for _ in range(6):
+        evaluator.put(frame(house.clock.now(), 20))
+        await trio.sleep(1)
+    assert evaluator.is_held
+    assert not batches
+    evaluator.release()
+    await trio.sleep(1)
+    events = [event for batch in batches for event in batch]
+    assert sum(isinstance(event, Frame) for event in events) == 6
+    assert not [event for event in events if isinstance(event, Down)]

@@ -138,14 +138,22 @@ def _all_batches(paths: Sequence[Path], progress: Progress | None, tally: Tally)
 
 
 def _batches(path: Path, read: Callable[[int], None], tally: Tally) -> Iterator[list[str]]:
-    """The file's lines, some at a time. Checks that the first is one of a recording."""
+    """The file's lines, some at a time. Checks that one of the first is of a recording; blank ones alone are none."""
     batches = _split(_content(_chunks(path, read), path, tally), path, tally)
-    reader = Lines()
+    reader, looked = Lines(), 0
+    held: list[list[str]] = []
     for batch in batches:
-        if any(reader.event(line) for line in batch[:_FIRST_LINES]):
-            yield batch
+        held.append(batch)
+        first = batch[: _FIRST_LINES - looked]
+        looked += len(first)
+        if any(reader.event(line) for line in first):
             break
-        raise UnreadableRecordingError(path, _NO_RECORDING)
+        if looked == _FIRST_LINES:
+            raise UnreadableRecordingError(path, _NO_RECORDING)
+    else:
+        if held:
+            raise UnreadableRecordingError(path, _NO_RECORDING)
+    yield from held
     yield from batches
 
 

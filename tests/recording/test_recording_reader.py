@@ -104,6 +104,12 @@ def test_a_file_that_cannot_be_read_is_told_in_a_sentence(tmp_path: Path) -> Non
         read(tmp_path)
 
 
+def test_a_first_piece_without_a_line_of_ours_does_not_make_it_none(tmp_path: Path) -> None:
+    pieces = [zstandard.compress(each) for each in (b"heading\n", b"\n", b"1 #start\n")]
+    (tmp_path / "a").write_bytes(b"".join(pieces))
+    assert list(reader.events([tmp_path / "a"])) == [Start(1)]
+
+
 def test_a_heading_or_a_blank_line_does_not_make_it_none(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"from the morning\n\n" + TEXT)
     tally = Tally()
