@@ -30,12 +30,13 @@ from engine.locale import Locale
 from engine.ops import control, rule_list, state_folder, why
 from engine.problems import Problem
 from engine.ready import Ready
+from engine.replay.player import Player
 from engine.silences import file as silences_file
 from engine.silences.model import Silence
 from engine.simulator import server as simulator
 from engine.simulator.scenario import Scenario
 from engine.state_files import StateFiles
-from engine.stopping import REFUSED, Stopping
+from engine.stopping import ENDED, REFUSED, Stopping
 from engine.store.outbox import Outbox
 from engine.stream import Start
 from engine.upstream import Upstream
@@ -110,7 +111,7 @@ async def _serve(prepared: Ready, files: StateFiles) -> int:
 async def _upstream(nursery: trio.Nursery, prepared: Ready) -> FeedSettings:
     """Where the feed comes from: the broker, or a simulator that is started here."""
     settings = prepared.plan.configuration.settings
-    if settings.feed.source is Source.KIS:
+    if settings.feed.source is not Source.SIMULATOR:
         return settings.feed
     addresses = await nursery.start(partial(simulator.serve, settings.simulator, scenario=prepared.scenario))
     return settings.feed.model_copy(
@@ -129,14 +130,18 @@ class _Daemon:
         self._ready = prepared
         self._configuration = prepared.plan.configuration
         self._settings = self._configuration.settings
-        self._clock = clock = Clock()
+        self._player = None
+        if self._settings.feed.source is Source.REPLAY:
+            self._player = Player(self._configuration.replayed_files, self._settings.feed.replay.speed)
+        self._clock = clock = Clock() if self._player is None else self._player.clock
         self._started = clock.now()
         self._outbox = Outbox(target.address for target in prepared.targets)
         self._delivery = Delivery(self._outbox, clock, alerts=self._settings.alerts, locale=self._settings.locale)
         self._delivery.add(prepared.targets)
         self._evaluating = Evaluating(prepared.plan, clock, files, self._tell, self._on_gap)
-        put = self._evaluating.evaluator.put
-        self._upstream = Upstream(self._configuration, feed_settings, prepared.plan.symbols, clock, put)
+        self._upstream: Upstream | Player = self._player or Upstream(
+            self._configuration, feed_settings, prepared.plan.symbols, clock, self._evaluating.evaluator.put
+        )
         self._upkeep = Upkeep(self._settings.locale, self._settings.alerts.ops)
         self._monitor = Monitor(
             prepared.plan.rules,
@@ -156,7 +161,6 @@ class _Daemon:
         async with trio.open_nursery() as background:
             background.start_soon(self._deliver, stopping, drain, drained)
             await background.start(control.serve, self._configuration.state_folder, self._answers())
-            background.start_soon(self._evaluating.run)
             background.start_soon(self._look_after, stopping)
             self._evaluating.evaluator.put(Start(self._clock.now()))
             background.start_soon(self._begin, background, stopping)
@@ -184,11 +188,24 @@ class _Daemon:
     async def _begin(self, background: trio.Nursery, stopping: Stopping) -> None:
         """Go on where the last run left off, and follow the files that are edited from then on."""
         rules, silences, config = self._files_to_follow(background)
-        await silences.read()
-        await self._evaluating.begin()
+        if self._player is None:
+            background.start_soon(self._evaluating.run)
+            await silences.read()
+            await self._evaluating.begin()
+        else:
+            background.start_soon(self._evaluating.keeper.run)
+            background.start_soon(self._play, self._player, stopping)
         stopping.hung_up = rules.ask
         for following in (rules, silences, config):
             background.start_soon(following.run)
+
+    async def _play(self, player: Player, stopping: Stopping) -> None:
+        """Recordings instead of a market; the run ends with them."""
+        end = await player.play(self._evaluating.apply)
+        if end is not None:
+            self._evaluating.advance(end)
+        log.info("replay ended")
+        stopping.end(ENDED)
 
     async def _deliver(self, stopping: Stopping, drain: trio.Event, drained: trio.Event) -> None:
         await self._delivery.run(drain, drain_s=stopping.left_s)

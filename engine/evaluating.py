@@ -104,6 +104,14 @@ class Evaluating:
         with trio.move_on_after(seconds):
             await self.keeper.finish()
 
+    def apply(self, event: Event) -> None:
+        """A line that is played: its time is its own, and so are its ticks."""
+        self._commit((event,), self.engine.apply(event))
+
+    def advance(self, now: int) -> None:
+        """Run the ticks before `now` that no line comes after."""
+        self._commit((), self.engine.advance(now))
+
     # What comes of it
 
     def name(self, symbol: str) -> str:

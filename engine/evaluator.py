@@ -117,6 +117,8 @@ class Evaluator:
 
     def settle(self) -> int:
         """Bring the evaluation to the present, before its rules or silences change: → its present (ns)."""
+        if self._held:
+            return self._engine.now or 0
         self._step()
         self.drain()
         return self._applied_to

@@ -7,6 +7,7 @@ from daemon_process import RULE, installed
 from engine import ready, state_files
 from engine.daemon import _Daemon
 from engine.trading_days import MarketHours
+from engine.upstream import Upstream
 
 CONFIG = """\
 [feed]
@@ -25,6 +26,7 @@ async def test_feeds_know_when_silence_means_something(tmp_path: Path) -> None:
     prepared = ready.prepare(tmp_path / "config.toml", {}, ())
     with state_files.opened(prepared.plan.configuration, 0) as files:
         daemon = _Daemon(prepared, prepared.plan.configuration.settings.feed, files)
+    assert isinstance(daemon._upstream, Upstream)
     (feed,) = daemon._upstream._feeds.values()
     assert isinstance(feed._ghosts._hours, MarketHours)
     assert isinstance(feed._silence._hours, MarketHours)

@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
     "plan": {"config", "rules", "symbols", "toml"},
     "evaluator": {"clock", "evaluation"},
     "ready": {"config", "delivery", "plan", "simulator"},
-    "replay": {"config", "delivery", "evaluation", "rules", "symbols", "validation"},
+    "replay": {"clock", "config", "delivery", "evaluation", "kis", "recording", "rules", "symbols", "validation"},
     "rule_tests": {"evaluation", "ops", "recording", "replay", "rules", "toml", "validation"},
     "status": {"evaluation", "kis", "store"},
     "in_force": {"plan"},
@@ -60,7 +60,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "upstream": {"attempts", "clock", "config", "kis"},
     "daemon": {
-        "clock", "delivery", "evaluating", "following", "incidents", "ops", "ready", "silences", "simulator",
+        "clock", "delivery", "evaluating", "following", "incidents", "ops", "ready", "replay", "silences", "simulator",
         "state_files", "status", "stopping", "store", "toml", "upstream", "watching",
     },
     "commands": {

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from engine.commands.output import BAD_CONFIGURATION, complain, say_problems
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, PlaceError
 
 
 @click.command()
@@ -20,8 +20,6 @@ from engine.errors import ConfigurationError
 def run(path: Path, notify: tuple[str, ...]) -> int:
     """The daemon, in the foreground. SIGTERM and SIGINT (Ctrl-C) end it cleanly within 10 s."""
     from engine import daemon, log, ready
-    from engine.ops.state_folder import StateFolderError
-    from engine.store.database import DatabaseError
 
     try:
         prepared = ready.prepare(path, os.environ, notify)
@@ -32,6 +30,6 @@ def run(path: Path, notify: tuple[str, ...]) -> int:
     log.set_up(settings.log.level, settings.log.format)
     try:
         return daemon.run(prepared)
-    except (StateFolderError, DatabaseError) as error:
+    except PlaceError as error:
         complain(error.text(settings.locale))
         return BAD_CONFIGURATION

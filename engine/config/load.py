@@ -60,6 +60,11 @@ class Configuration:
         return self.path.parent / self.settings.state / f"{feed.source}-{feed.market}"
 
     @property
+    def replayed_files(self) -> tuple[Path, ...]:
+        """What is played where the source is `replay`."""
+        return tuple(self.path.parent / name for name in self.settings.feed.replay.files)
+
+    @property
     def recordings_folder(self) -> Path:
         """A file of each day's frames."""
         return self.state_folder / "recordings"
@@ -201,12 +206,8 @@ def _check(settings: Settings, document: Document) -> Iterator[Problem]:
     open_ns, close_ns = _usual_session_ns(settings)
     if open_ns >= close_ns:
         yield document.problem(("session", "open"), "open-after-close")
-    for location, value in (
-        (("feed", "replay", "files"), settings.feed.replay.files),
-        (("alerts", "heartbeat_url"), settings.alerts.heartbeat_url.get_secret_value()),
-    ):
-        if value:
-            yield document.problem(location, "not-in-this-version")
+    if settings.alerts.heartbeat_url.get_secret_value():
+        yield document.problem(("alerts", "heartbeat_url"), "not-in-this-version")
 
 
 def _check_templates(settings: Settings, document: Document) -> Iterator[Problem]:
@@ -244,8 +245,8 @@ def _check_accounts(settings: Settings, document: Document) -> Iterator[Problem]
 
 def _check_feed(settings: Settings, document: Document) -> Iterator[Problem]:
     feed = settings.feed
-    if feed.source is Source.REPLAY:
-        yield document.problem(("feed", "source"), "not-in-this-version")
+    if feed.source is Source.REPLAY and not feed.replay.files:
+        yield document.problem(("feed", "replay", "files"), "empty")
     if feed.source is Source.KIS and not feed.account:
         yield document.problem(("feed",), "no-account")
     if feed.idle_timeout < LEAST_IDLE:

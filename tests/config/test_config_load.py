@@ -146,7 +146,7 @@ BAD = [
     ("[feed]\nrecord = 'yes'", 2, "not-boolean", "feed.record"),
     ("[feed]\nbackoff = { first = '2m' }", 2, "first-above-max", "feed.backoff.first"),
     ("[feed]\nsource = 'kis'", 1, "no-account", "feed"),
-    ("[feed]\nsource = 'replay'", 2, "not-in-this-version", "feed.source"),
+    ("[feed]\nsource = 'replay'", 1, "empty", "feed.replay.files"),
     ("[feed]\nsource = 'kis'\n" + ACCOUNT + ACCOUNT.replace("main", "b"), 9, "same-app-key", "feed.account[2].app_key"),
     ("[feed]\nsource = 'kis'\n" + ACCOUNT.replace("${TEST_KEY}", ""), 5, "empty", "feed.account[1].app_key"),
     ("rules = ''", 1, "empty", "rules"),

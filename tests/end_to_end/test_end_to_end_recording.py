@@ -177,3 +177,29 @@ async def test_kills_at_any_moment_lose_and_double_nothing(tmp_path: Path) -> No
     told = history(tmp_path)
     assert len({alert["id"] for alert in told}) == len(told) > 5
     assert await replayed(desk.daemon) == told
+
+
+async def test_recordings_can_be_played_to_a_daemon(tmp_path: Path) -> None:
+    """With its messages, and at any speed; the alerts are those of `replay`."""
+    pgmwatch = installed(tmp_path, 'locale = "en"\n[simulator]\nsymbols = 4\nrate = 100\n', TALKING)
+    async with pgmwatch.running("run") as process:
+        await pgmwatch.until("alert firing", count=4)
+        await ended(process, signal.SIGTERM)
+    (recording,) = (tmp_path / "state/simulator-KRX/recordings").glob("*.zst")
+    played = f'[feed]\nsource = "replay"\nreplay = {{ files = ["{recording}"], speed = 20.0 }}\n'
+    rules = TALKING + 'active = ["00:00~24:00"]\n'
+    pgmwatch = installed(tmp_path, 'locale = "en"\n' + played, rules)
+    code, stdout, stderr = await pgmwatch.run("run")
+    assert code == 0, stderr
+    assert "replay ended" in stderr
+    assert "삼성전자(005930) total volume today" in stdout
+    assert "late" not in stdout
+    code, again, _ = await pgmwatch.run("replay", str(recording), "--json")
+    with sqlite3.connect(f"file:{tmp_path}/state/replay-KRX/state.db?mode=ro", uri=True) as connection:
+        rows = connection.execute("select line from history where state = 'firing' order by seq")
+        assert [line for (line,) in rows] == again.splitlines() != []
+    (tmp_path / "config.toml").write_text(played.replace(str(recording), "nowhere.zst"))
+    code, _, stderr = await pgmwatch.run("run")
+    assert code == 2
+    assert "nowhere.zst" in stderr
+    assert "Traceback" not in stderr
