@@ -200,3 +200,31 @@ async def test_no_half_written_set_is_ever_taken(tmp_path: Path) -> None:
         assert "rules-refused" not in pgmwatch.stderr
         assert "rules reloaded rules=2 " not in pgmwatch.stderr
         assert (await ended(daemon, signal.SIGTERM))[0] == 0
+
+
+WINDOW = """\
+[[rule]]
+name = "window"
+symbols = ["005930"]
+metric = "buy_volume"
+window = "1s"
+above = "1조"
+"""
+
+
+@pytest.mark.slow  # a window of six seconds that was known before it was asked for must have been lived through
+async def test_a_longer_window_is_known_from_the_day_s_recording(tmp_path: Path) -> None:
+    """The daemon keeps no more of the day in memory than its windows need; the recording has the rest."""
+    pgmwatch = desk(tmp_path, WINDOW)
+    (tmp_path / "config.toml").write_text(CONFIG.replace("symbols = 4", "symbols = 1").replace("40", "6000"))
+    async with pgmwatch.running("run") as daemon:
+        await pgmwatch.until("feed subscribed")
+        await trio.sleep(9)
+        (tmp_path / "rules" / "test.toml").write_text(WINDOW.replace('"1s"', '"6s"'))
+        await pgmwatch.until("rules learned the day so far")
+        code, stdout, stderr = await pgmwatch.run("why", "window", "005930", "--json")
+        assert code == 0, stderr
+        (condition,) = json.loads(stdout)["conditions"]
+        assert condition["value"] > 0
+        assert json.loads(stdout)["reason"] == "not_met"
+        assert (await ended(daemon, signal.SIGTERM))[0] == 0
