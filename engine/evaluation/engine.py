@@ -147,8 +147,11 @@ class Engine:
         roster = build(rules, self._series, self._sums, self._note, self._changes)
         if self._now is not None:
             day = day_number(self._now)
+            session = self._hours.session(day)
             for schedule in roster.schedules:
-                schedule.begin(day, self._hours.session(day))
+                schedule.begin(day, session)
+            for symbol in roster.series.keys() - self._series.keys():
+                roster.series[symbol].begin(session.open)
         before = self._by_key
         self._put_in_place(roster)
         for watch in roster.watches:
