@@ -55,7 +55,8 @@ def run(prepared: Ready) -> int:
     Raises StateFolderError where its state folder cannot be had, DatabaseError where its database cannot.
     """
     configuration = prepared.plan.configuration
-    with state_folder.held(configuration.state_folder), state_files.opened(configuration, time.time_ns()) as files:
+    with state_folder.held(configuration.state_folder):
+        files = state_files.opened(configuration, time.time_ns())
         return _in_trio(partial(_serve, prepared, files))
 
 

@@ -130,6 +130,8 @@ class Evaluator:
 
     def _step(self) -> None:
         events = [self._inbox.popleft() for _ in range(min(len(self._inbox), _BATCH))]
+        while self._inbox and self._inbox[0].t <= events[-1].t:  # up to when is evaluated, is told by a time
+            events.append(self._inbox.popleft())
         received = events[-1].t if events else None
         if events:
             self._applied_to = max(self._applied_to, events[-1].t)

@@ -58,6 +58,9 @@ class Following(Generic[_Read]):
             decide = partial(self._take, found)
         except ConfigurationError as error:
             decide = partial(self._refuse, error.problems)
+        except OSError as error:  # a folder above it, or its disk
+            reason = {"reason": error.strerror or type(error).__name__}
+            decide = partial(self._refuse, [Problem(str(error.filename or ""), None, "", "unreadable", reason)])
         if await self._watcher.still():
             decide()
 

@@ -9,7 +9,7 @@ that hangs gets a few seconds, and both are told.
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -63,29 +63,6 @@ class Work:
         return bool(self.notices or self.standings or self.endings or self.checkpoint is not None)
 
 
-@dataclass(slots=True)
-class _Unstored:
-    """What the database has not taken yet, as one transaction."""
-
-    notices: list[Notice] = field(default_factory=list)
-    standings: dict[tuple[str, str], Standing] = field(default_factory=dict)
-    endings: list[Ending] = field(default_factory=list)
-    checkpoint: str | None = None
-    is_empty: bool = True
-
-    def add(self, works: Iterable[Work]) -> None:
-        for work in works:
-            self.is_empty = False
-            self.notices += work.notices
-            self.standings.update(((each.rule, each.symbol), each) for each in work.standings)
-            self.endings += work.endings
-            self.checkpoint = work.checkpoint or self.checkpoint
-        del self.notices[:-MAX_UNSTORED], self.endings[:-MAX_UNSTORED]
-
-    def batch(self, mark: int) -> Batch:
-        return Batch(mark, self.notices, tuple(self.standings.values()), self.endings, self.checkpoint)
-
-
 class Keeper:
     """Made anywhere; `put` from the Trio thread. `tell` gets each notice once, when it is stored or cannot be."""
 
@@ -97,31 +74,26 @@ class Keeper:
         mark: int,
     ) -> None:
         """`writer` None: nothing is recorded. `mark`: the time up to which is evaluated, before any work."""
-        self._writer = writer
-        self._database = database
+        self._disk = _Disk(writer, database, mark)
         self._tell = tell
-        self._waiting: list[Work] = []
-        self._lines = 0
-        self._lost: list[Event] = []
+        self._waiting = _Waiting()
         self._untold: dict[str, Notice] = {}
-        self._unstored = _Unstored()
-        self._mark = mark
         self._urgent = trio.Event()
         self._idle = trio.Event()
+        """Set while no thread writes. Whoever clears it writes: there is one thread at the disk at a time."""
         self._idle.set()
-        self._recorded_at = self._stored_at = -RETRY_S
-        self.trouble = Trouble()
 
     def __repr__(self) -> str:
-        return f"<Keeper waiting={len(self._waiting)} lines={self._lines} {self.trouble}>"
+        return f"<Keeper {self._waiting!r} {self.trouble}>"
+
+    @property
+    def trouble(self) -> Trouble:
+        return self._disk.trouble
 
     def put(self, work: Work) -> None:
         """Take what is to be kept; never waits."""
-        self._waiting.append(work)
+        self._waiting.add(work)
         self._untold.update((notice.id, notice) for notice in work.notices)
-        self._lines += len(work.events)
-        if self._lines > MAX_WAITING:
-            self._lose_lines()
         if work.is_urgent:
             self._urgent.set()
 
@@ -132,9 +104,8 @@ class Keeper:
                 with trio.move_on_after(LINES_S):
                     await self._urgent.wait()
                 self._urgent = trio.Event()
-                if self._waiting and self._idle.is_set():
-                    self._idle = trio.Event()
-                    nursery.start_soon(self._keep)
+                if self._idle.is_set() and not self._waiting.is_empty:
+                    nursery.start_soon(self._keep, self._take())
                 with trio.move_on_after(PATIENCE_S) as patience:
                     await self._idle.wait()
                 if patience.cancelled_caught:
@@ -143,26 +114,36 @@ class Keeper:
     async def caught_up(self) -> None:
         """Returns when all that was put before is written, or given up."""
         waiting = self._waiting
-        while self._waiting is waiting and waiting:
+        while self._waiting is waiting and not waiting.is_empty:
             self._urgent.set()
             await trio.sleep(0.01)
         await self._idle.wait()
 
     async def finish(self) -> None:
-        """Keep what has come since, when nothing comes any more and `run` has ended. Cancel it if it takes too long."""
+        """Keep what has come since, when nothing comes any more, and close. Cancel it if it takes too long."""
         try:
-            await self._idle.wait()
-            await self._keep()
+            while not (self._idle.is_set() and self._waiting.is_empty):
+                if self._idle.is_set():
+                    await self._keep(self._take())
+                else:
+                    await self._idle.wait()
+            self._idle = trio.Event()
+            await trio.to_thread.run_sync(self._disk.close, abandon_on_cancel=True)
         finally:
             self._tell_unstored()
 
-    async def _keep(self) -> None:
-        works, self._waiting, self._lines = self._waiting, [], 0
-        lost, self._lost = self._lost, []
+    def _take(self) -> "_Waiting":
+        """What waits, for the thread that writes it; no other may begin before it has ended."""
+        self._idle = trio.Event()
+        waiting, self._waiting = self._waiting, _Waiting()
+        return waiting
+
+    async def _keep(self, waiting: "_Waiting") -> None:
         # A thread that hangs in the kernel is left behind when everything else has ended.
-        await trio.to_thread.run_sync(partial(self._write, works, lost, trio.current_time()), abandon_on_cancel=True)
+        write = partial(self._disk.write, waiting, trio.current_time())
+        await trio.to_thread.run_sync(write, abandon_on_cancel=True)
         self._idle.set()
-        stored = [notice for work in works for notice in work.notices if self._untold.pop(notice.id, None)]
+        stored = [notice for notice in waiting.notices if self._untold.pop(notice.id, None)]
         if stored:
             self._tell(stored)
 
@@ -172,40 +153,109 @@ class Keeper:
             log.error("alerts told before they were stored count=%d", len(untold))
             self._tell(untold)
 
+
+@dataclass(slots=True)
+class _Waiting:
+    """Work as one write and one transaction: what came later of the same rule and symbol replaces what came before."""
+
+    events: list[Event] = field(default_factory=list)
+    lost: list[Event] = field(default_factory=list)
+    """Marks among events that were given up, which came before the others."""
+    notices: list[Notice] = field(default_factory=list)
+    standings: dict[tuple[str, str], Standing] = field(default_factory=dict)
+    endings: list[Ending] = field(default_factory=list)
+    mark: int = 0
+    checkpoint: str | None = None
+    is_urgent: bool = False
+
+    def __repr__(self) -> str:
+        return f"<{len(self.events)} lines, {len(self.notices)} notices, {len(self.standings)} standings>"
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.events or self.lost or self.is_urgent)
+
+    def add(self, work: Work) -> None:
+        self.events += work.events
+        if len(self.events) > MAX_WAITING:
+            self._lose_lines()
+        if work.is_urgent:
+            self._merge(work.notices, work.standings, work.endings, work.mark, work.checkpoint)
+
+    def follow(self, later: "_Waiting") -> None:
+        """Have what came later besides, but for its lines."""
+        self._merge(later.notices, later.standings.values(), later.endings, later.mark, later.checkpoint)
+
+    def _merge(
+        self,
+        notices: Iterable[Notice],
+        standings: Iterable[Standing],
+        endings: Iterable[Ending],
+        mark: int,
+        checkpoint: str | None,
+    ) -> None:
+        self.notices += notices
+        self.standings.update(((each.rule, each.symbol), each) for each in standings)
+        self.endings += endings
+        del self.notices[:-MAX_UNSTORED], self.endings[:-MAX_UNSTORED]
+        self.mark = max(self.mark, mark)
+        self.checkpoint = checkpoint or self.checkpoint
+        self.is_urgent = True
+
     def _lose_lines(self) -> None:
         """The disk hangs, and memory is not without end. What is up and what is not must be known all the same."""
-        events = [event for work in self._waiting for event in work.events]
-        self._lost += [event for event in events if not isinstance(event, Frame | Alive)]
-        self._waiting = [replace(work, events=()) for work in self._waiting if work.is_urgent]
-        self._lines = 0
+        self.lost += [event for event in self.events if not isinstance(event, Frame | Alive)]
+        del self.lost[:-MAX_WAITING]
+        self.events.clear()
 
-    # In the thread
 
-    def _write(self, works: Sequence[Work], lost: Sequence[Event], now_s: float) -> None:
+class _Disk:
+    """Recording and database, used by one thread at a time."""
+
+    def __init__(self, writer: Writer | None, database: Database, mark: int) -> None:
+        self._writer = writer
+        self._database = database
+        self._mark = mark
+        self._unstored = _Waiting()
+        """What the database has not taken yet."""
+        self._recorded_at = self._stored_at = -RETRY_S
+        self.trouble = Trouble()
+
+    def write(self, waiting: _Waiting, now_s: float) -> None:
         """The one place where lines, alerts and states meet the disk."""
         recording, store = self.trouble
         if self._writer is not None:
-            events = [event for work in works for event in work.events]
             if recording is None or now_s - self._recorded_at >= RETRY_S:
                 self._recorded_at = now_s
-                recording = _record(self._writer, events, lost)
+                recording = _record(self._writer, waiting)
             else:
-                self._writer.lose([*lost, *events])
-        self._unstored.add(work for work in works if work.is_urgent)
-        self._mark = max(self._mark, *(work.mark for work in works)) if works else self._mark
+                self._writer.lose([*waiting.lost, *waiting.events])
+        if waiting.is_urgent:
+            self._unstored.follow(waiting)
         if store is None or now_s - self._stored_at >= RETRY_S:
             self._stored_at = now_s
             store = self._store()
         self._note(Trouble(recording, store))
 
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._database.close()
+
     def _store(self) -> str | None:
+        """→ why it cannot be; then it is tried again with what comes."""
         if self._unstored.is_empty:
             return None
+        found = self._unstored
+        # The mark goes with the standings: one from a line of later would say that what changed since is stored.
+        mark = max(self._mark, found.mark)
         try:
-            self._database.commit(self._unstored.batch(self._mark))
+            self._database.commit(
+                Batch(mark, found.notices, tuple(found.standings.values()), found.endings, found.checkpoint)
+            )
         except DatabaseError as error:
             return str(error)
-        self._unstored = _Unstored()
+        self._mark, self._unstored = mark, _Waiting()
         return None
 
     def _note(self, trouble: Trouble) -> None:
@@ -218,12 +268,12 @@ class Keeper:
         self.trouble = trouble
 
 
-def _record(writer: Writer, events: Sequence[Event], lost: Sequence[Event]) -> str | None:
-    """Write the lines; `lost` came before them. → why that cannot be."""
-    if lost:
-        writer.lose(lost)
+def _record(writer: Writer, waiting: _Waiting) -> str | None:
+    """Write the lines. → why that cannot be."""
+    if waiting.lost:
+        writer.lose(waiting.lost)
     try:
-        writer.write(events)
+        writer.write(waiting.events)
     except RecordingError as error:
         return str(error)
     return None

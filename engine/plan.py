@@ -78,7 +78,12 @@ def of(configuration: Configuration) -> Plan:
 
 
 def _rules(configuration: Configuration, master: Master) -> tuple[Rule, ...]:
-    if not configuration.rules_folder.is_dir():
+    try:
+        is_there = configuration.rules_folder.is_dir()
+    except OSError as error:
+        reason = {"reason": error.strerror or type(error).__name__}
+        raise ConfigurationError([configuration.document.problem(("rules",), "unreadable", **reason)]) from error
+    if not is_there:
         raise ConfigurationError([configuration.document.problem(("rules",), "no-folder")])
     settings = configuration.settings
     usual = configuration.usual_session_ns

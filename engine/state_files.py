@@ -1,8 +1,7 @@
 """What a run keeps in its state folder, opened: database and recording, and what they know of the day so far."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +32,10 @@ class StateFiles:
     """Of today, from before this run."""
 
 
-@contextmanager
-def opened(configuration: Configuration, now: int) -> Iterator[StateFiles]:
+def opened(configuration: Configuration, now: int) -> StateFiles:
     """The caller holds the state folder. Raises NewerDatabaseError where a later version wrote the database.
 
+    Whoever writes closes (engine.keeper): a file whose disk hangs cannot be closed either, and the end must not wait.
     A simulator's market begins anew with each run, so of an earlier one of the day nothing is kept.
     """
     feed = configuration.settings.feed
@@ -46,20 +45,13 @@ def opened(configuration: Configuration, now: int) -> Iterator[StateFiles]:
     if found.set_aside is not None:
         log.error("state unreadable set_aside=%s", found.set_aside)
     database = found.database
-    try:
-        if feed.source is not Source.KIS:
-            with suppress(DatabaseError):  # the first commit meets it as well, and tells
-                database.forget()
-            if (before := day_file(folder, date_of(today))) is not None:
-                before.unlink()
-        writer = _writer(configuration, now) if feed.record and feed.source is not Source.REPLAY else None
-        try:
-            yield StateFiles(database, writer, _past(database, today), day_file(folder, date_of(today)))
-        finally:
-            if writer is not None:
-                writer.close()
-    finally:
-        database.close()
+    if feed.source is not Source.KIS:
+        with suppress(DatabaseError):  # the first commit meets it as well, and tells
+            database.forget()
+        if (before := day_file(folder, date_of(today))) is not None:
+            before.unlink()
+    writer = _writer(configuration, now) if feed.record and feed.source is not Source.REPLAY else None
+    return StateFiles(database, writer, _past(database, today), day_file(folder, date_of(today)))
 
 
 def _past(database: Database, today: int) -> Past:

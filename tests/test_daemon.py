@@ -24,8 +24,9 @@ async def test_feeds_know_when_silence_means_something(tmp_path: Path) -> None:
     installed(tmp_path, CONFIG, RULE)
     (tmp_path / "state" / "kis-KRX").mkdir(parents=True)
     prepared = ready.prepare(tmp_path / "config.toml", {}, ())
-    with state_files.opened(prepared.plan.configuration, 0) as files:
-        daemon = _Daemon(prepared, prepared.plan.configuration.settings.feed, files)
+    files = state_files.opened(prepared.plan.configuration, 0)
+    daemon = _Daemon(prepared, prepared.plan.configuration.settings.feed, files)
+    files.database.close()
     assert isinstance(daemon._upstream, Upstream)
     (feed,) = daemon._upstream._feeds.values()
     assert isinstance(feed._ghosts._hours, MarketHours)

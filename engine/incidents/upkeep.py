@@ -26,6 +26,8 @@ class What(StrEnum):
 
     RULES = "rules-refused"
     SILENCES = "silences-refused"
+    NOTHING = "rules-none"
+    PAST = "recording-unread"
     RECORDING = "recording-stopped"
     STORE = "store-stopped"
 
@@ -33,19 +35,25 @@ class What(StrEnum):
 _OVER = {
     What.RULES: "rules-read",
     What.SILENCES: "silences-read",
+    What.NOTHING: "rules-some",
+    What.PAST: "recording-read",
     What.RECORDING: "recording-goes-on",
     What.STORE: "store-goes-on",
 }
-_SEVERITIES = {What.STORE: Severity.CRITICAL}
+_SEVERITIES = {What.STORE: Severity.CRITICAL, What.NOTHING: Severity.CRITICAL}
 _TITLES = {
     What.RULES: Text("Rules not taken over: {count} errors", "규칙 변경을 적용하지 못함: 오류 {count}건"),
     What.SILENCES: Text("Silences not taken over: {count} errors", "무음 설정을 적용하지 못함: 오류 {count}건"),
+    What.NOTHING: Text("Nothing is watched", "감시하는 규칙 없음"),
+    What.PAST: Text("Today's recording was not used", "오늘 기록을 쓰지 못함"),
     What.RECORDING: Text("Recording stopped", "기록 중단"),
     What.STORE: Text("Alerts are not stored", "알림을 저장하지 못함"),
 }
 _TITLES_OVER = {
     What.RULES: Text("Rules are right again", "규칙 오류 해결"),
     What.SILENCES: Text("Silences are right again", "무음 설정 오류 해결"),
+    What.NOTHING: Text("Rules are in force again", "규칙 적용 재개"),
+    What.PAST: Text("Today's recording is used again", "오늘 기록을 다시 씀"),
     What.RECORDING: Text("Recording goes on", "기록 재개"),
     What.STORE: Text("Alerts are stored again", "알림 저장 재개"),
 }
@@ -57,6 +65,14 @@ _WHAT_IT_MEANS = {
     What.SILENCES: Text(
         "Nothing changed: the silences that were in force go on.",
         "바뀐 것은 없습니다. 이전 무음 설정이 그대로 적용됩니다.",
+    ),
+    What.NOTHING: Text(
+        "No rule is in force. {reason}",
+        "적용 중인 규칙이 하나도 없습니다. {reason}",
+    ),
+    What.PAST: Text(
+        "Windows that reach back behind this start are not known: {reason}",
+        "이번 시작 이전에 걸친 기간 값은 알 수 없습니다: {reason}",
     ),
     What.RECORDING: Text(
         "Rules and alerts go on. After a restart, windows that reach into the hole are not known: {reason}",

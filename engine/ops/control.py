@@ -84,8 +84,12 @@ def _reply(handlers: Mapping[str, Handler], line: bytes) -> bytes:
     except (KeyError, TypeError):
         reply = {"error": f"unknown command; known: {', '.join(handlers)}"}
     else:
-        reply = {"answer": handler(request)}
-    return json.dumps(reply, ensure_ascii=False).encode() + b"\n"
+        try:
+            reply = {"answer": handler(request)}
+        except PgmwatchError as error:
+            reply = {"error": str(error)}
+    # What was asked for may come back in the answer, and need not be text: half a surrogate pair from a shell.
+    return json.dumps(reply, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 async def _line(stream: trio.SocketStream, limit: int) -> bytes:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from engine import template, toml, units
 from engine.errors import ConfigurationError
@@ -94,7 +94,11 @@ def rule_files(folder: Path) -> list[Path]:
     Links are followed, each folder once. Raises ConfigurationError for a folder that cannot be read: a rule that is
     silently not there is worse than none.
     """
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except OSError as error:
+        _refuse(error)
+    if not is_there:
         raise ConfigurationError([Problem(str(folder), None, "", "no-folder")])
     found: list[Path] = []
     seen: set[str] = set()
@@ -108,7 +112,7 @@ def rule_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _refuse(error: OSError) -> None:
+def _refuse(error: OSError) -> NoReturn:
     reason = error.strerror or type(error).__name__
     raise ConfigurationError([Problem(str(error.filename), None, "", "unreadable", {"reason": reason})])
 
