@@ -56,7 +56,6 @@ def _run(job: "Job", files: Sequence[Path]) -> None:
     import time
 
     from engine.recording import reader
-    from engine.replay import words
     from engine.replay.bar import Bar
 
     tally, started = reader.Tally(), time.monotonic()
@@ -67,6 +66,4 @@ def _run(job: "Job", files: Sequence[Path]) -> None:
     for line in tally.words(job.locale):
         click.echo(line, err=True)
     if not job.as_json or sys.stderr.isatty():  # for people
-        malformed = tally.lines.unreadable.total()
-        counts = {"records": job.records, "alerts": job.sent, "suppressed": job.suppressed, "malformed": malformed}
-        click.echo(words.summary(counts, time.monotonic() - started, job.locale), err=True)
+        click.echo(job.summary(tally.lines.unreadable.total(), time.monotonic() - started), err=True)

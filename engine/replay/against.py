@@ -4,14 +4,14 @@ Two alerts are of one kind when rule, symbol, state, number of the repeat and wh
 a kind at one and the same moment are *unchanged*. What is left is paired in order of time as *moved*, if
 
 - the one rule was not over before the other began to hold: they tell of the same episode;
-- not more than `NEAR_NS` lie between them;
-- no unchanged one of their kind lies between them.
+- not more than `NEAR_NS` lie between them.
 
-The rest has *gone* or *appeared*.
+The rest has *gone* or *appeared*. So has every alert of an event rule that is not unchanged: a crossing is over at once,
+and two of them at two moments are two things.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -72,20 +72,46 @@ def _same(alert: Alert) -> _Same:
     return _Same(alert.state, alert.repeat, alert.suppressed is not None)
 
 
+@dataclass(slots=True)
+class Said:
+    """How many alerts a rule set gave."""
+
+    sent: int = 0
+    suppressed: int = 0
+
+    def note(self, alert: Alert) -> None:
+        if alert.suppressed is None:
+            self.sent += 1
+        else:
+            self.suppressed += 1
+
+
+class Counted(NamedTuple):
+    """What alerts are counted by."""
+
+    rule: str
+    symbol: str
+    state: State
+
+
 class Comparison:
     """Takes what both sets said at each step, and gives the changes in the order of their first alert.
 
     It holds what was said within `NEAR_NS`, no more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, events: Collection[str] = ()) -> None:
+        """`events`: names of the rules that are event rules in either set."""
+        self._events = frozenset(events)
         self._queue: deque[Change] = deque()
         self._waiting: dict[tuple[str, str], list[Change]] = {}
         """By rule and symbol, in order of time."""
         self._ends: list[_End] = []
-        self.before = Counter[tuple[str, str]]()
-        """Alerts of the set before, by rule and symbol."""
-        self.after = Counter[tuple[str, str]]()
+        self.before = Counter[Counted]()
+        """Alerts of the set before, of those that are compared."""
+        self.after = Counter[Counted]()
+        self.said_before, self.said_after = Said(), Said()
+        """Of all alerts."""
         self.kinds = Counter[Kind]()
 
     def listener(self, *, before: bool) -> Callable[[Transition], None]:
@@ -111,8 +137,8 @@ class Comparison:
         yield from self._decided(0)
 
     def _note(self, before: list[Alert], after: list[Alert]) -> None:
-        self.before.update((alert.rule, alert.symbol) for alert in before)
-        self.after.update((alert.rule, alert.symbol) for alert in after)
+        self.before.update(Counted(alert.rule, alert.symbol, alert.state) for alert in before)
+        self.after.update(Counted(alert.rule, alert.symbol, alert.state) for alert in after)
         happened: list[Change | _End] = [*_side_by_side(before, after), *self._ends]
         self._ends.clear()
         for each in sorted(happened, key=_moment):
@@ -128,21 +154,25 @@ class Comparison:
 
     def _place(self, change: Change) -> None:
         alert = change.alert
+        if alert.rule in self._events:
+            _settle(change)
+        elif change.kind is None and self._is_paired(change):
+            return
+        self._queue.append(change)
+
+    def _is_paired(self, change: Change) -> bool:
+        """Whether it is the other side of one that waits; else it waits."""
+        alert = change.alert
         waiting = self._waiting.setdefault((alert.rule, alert.symbol), [])
-        alike = [each for each in waiting if each.kind is None and _same(each.alert) == _same(alert)]
-        if change.kind is Kind.UNCHANGED:
-            for passed in alike:
-                _settle(passed)
-        else:
-            partner = next((each for each in alike if _is_moved(each, change)), None)
-            if partner is not None:
-                partner.before = partner.before or change.before
-                partner.after = partner.after or change.after
-                partner.kind = Kind.MOVED
-                return
+        partner = next((each for each in waiting if _is_moved(each, change)), None)
+        if partner is None:
             change.over = alert.at if alert.state is State.RESOLVED else None
             waiting.append(change)
-        self._queue.append(change)
+            return False
+        partner.before = partner.before or change.before
+        partner.after = partner.after or change.after
+        partner.kind = Kind.MOVED
+        return True
 
     def _decided(self, now: int) -> Iterator[Change]:
         while self._queue:
@@ -193,7 +223,9 @@ def _settle(change: Change) -> None:
 
 
 def _is_moved(earlier: Change, later: Change) -> bool:
-    """Whether the two, of the same kind, tell of the same episode."""
+    """Whether the two are of one kind and tell of the same episode."""
+    if earlier.kind is not None or _same(earlier.alert) != _same(later.alert):
+        return False
     if (earlier.before is None) == (later.before is None) or later.alert.at - earlier.alert.at > NEAR_NS:
         return False
     return earlier.over is None or later.alert.since <= earlier.over
@@ -206,15 +238,20 @@ def compare(
 
     `all_`: suppressed alerts are compared as well.
     """
+
+    def told(alerts: list[Alert], said: Said) -> list[Alert]:
+        for alert in alerts:
+            said.note(alert)
+        return alerts if all_ else [alert for alert in alerts if alert.suppressed is None]
+
+    def both(of_before: list[Alert], of_after: list[Alert], now: int) -> Iterator[Change]:
+        return found.take(told(of_before, found.said_before), told(of_after, found.said_after), now)
+
     last = None
     for event in events:
         last = event.t if last is None else max(last, event.t)
-        yield from found.take(_told(before.apply(event), all_=all_), _told(after.apply(event), all_=all_), last)
+        yield from both(before.apply(event), after.apply(event), last)
     if last is not None:
         end = after_last_tick(last)
-        yield from found.take(_told(before.advance(end), all_=all_), _told(after.advance(end), all_=all_), end)
+        yield from both(before.advance(end), after.advance(end), end)
     yield from found.end()
-
-
-def _told(alerts: list[Alert], *, all_: bool) -> list[Alert]:
-    return alerts if all_ else [alert for alert in alerts if alert.suppressed is None]

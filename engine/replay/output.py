@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from engine.alert import Alert
 from engine.evaluation.engine import Counters, Engine
 from engine.evaluation.watch import Note
 from engine.locale import Locale
 from engine.replay import against, run, words
-from engine.replay.against import Change, Comparison, Kind
+from engine.replay.against import Change, Comparison, Kind, Said
 from engine.replay.setup import World
 from engine.rules.model import Rule
 from engine.stream import Event
@@ -25,10 +24,14 @@ class Job:
     as_json: bool
     everything: bool
     """Suppressed alerts as well, and of a comparison what is unchanged."""
-    sent: int = 0
-    suppressed: int = 0
+    said: Said = field(default_factory=Said)
+    """Of a comparison, `comparison` has what each side said."""
     records: int = 0
-    comparison: Comparison = field(default_factory=Comparison)
+    comparison: Comparison = field(init=False)
+
+    def __post_init__(self) -> None:
+        events = {rule.name for rule in (*self.rules, *(self.before or ())) if rule.is_event}
+        self.comparison = Comparison(events)
 
     def lines(self, events: Iterable[Event]) -> Iterator[str]:
         return self._alerts(events) if self.before is None else self._changes(events, self.before)
@@ -37,7 +40,7 @@ class Job:
         told = self._teller(self.rules)
         engine = self._engine(self.rules)
         for alert in run.replay(events, engine):
-            self._note(alert)
+            self.said.note(alert)
             if self.everything or alert.suppressed is None:
                 yield told(alert).to_json() if self.as_json else words.alert_line(alert, told, self.locale)
         self.records = _seen(engine.counters)
@@ -49,8 +52,6 @@ class Job:
             self._engine(self.rules, self.comparison.listener(before=False)),
         )
         for change in against.compare(events, *engines, self.comparison, all_=self.everything):
-            if change.after is not None:
-                self._note(change.after)
             if self.everything or change.kind is not Kind.UNCHANGED:
                 yield self._change_line(change, before, after)
         self.records = max(_seen(engine.counters) for engine in engines)
@@ -62,6 +63,13 @@ class Job:
             return words.change_json(change, before, after)
         return words.change_line(change, before, after, self.locale)
 
+    def summary(self, malformed: int, seconds: float) -> str:
+        """What went through, in one line."""
+        if self.before is None:
+            return words.summary(self.records, self.said, malformed, seconds, self.locale)
+        sides = self.comparison.said_before, self.comparison.said_after
+        return words.summary_of_both(self.records, sides, malformed, seconds, self.locale)
+
     @property
     def locale(self) -> Locale:
         return self.world.configuration.settings.locale
@@ -71,12 +79,6 @@ class Job:
 
     def _engine(self, rules: Sequence[Rule], note: Note = lambda _: None) -> Engine:
         return Engine(rules, self.world.configuration.hours(), note)
-
-    def _note(self, alert: Alert) -> None:
-        if alert.suppressed is None:
-            self.sent += 1
-        else:
-            self.suppressed += 1
 
 
 def _seen(counters: Counters) -> int:
