@@ -12,6 +12,7 @@ import zstandard
 
 from engine.errors import PlaceError
 from engine.kis.protocol import MAX_TEXT
+from engine.kst import SECOND_NS
 from engine.locale import Locale, Text
 from engine.recording.dayfiles import name_of
 from engine.recording.lines import Lines
@@ -30,6 +31,9 @@ _READ = 64 * 1024
 _FEED = 256
 """Bytes given to the unpacker at once: it may make 32,000 times as many of them, and it copies what follows a frame."""
 
+STEP_NS = SECOND_NS
+"""The daemon's own clock falls by less, or a mark stands where it did."""
+
 _FIRST_LINES = 10
 """One of these has a time, or the file is no recording: the first may be a blank one, or somebody's heading."""
 
@@ -37,6 +41,11 @@ _TORN = Text(
     "{path}: torn at its end, {bytes} bytes are not used", "{path}: 끝이 잘려 있어 {bytes}바이트를 쓰지 않습니다"
 )
 _UNREADABLE = Text("lines that cannot be read: {counts}", "읽을 수 없는 줄: {counts}")
+_EARLIER = Text(
+    "{count:,} lines are earlier than one before them: do the files overlap, or is one out of order?",
+    "앞줄보다 이른 줄이 {count:,}개 있습니다. 기록이 서로 겹치거나 순서가 뒤섞이지 않았는지 확인하세요",
+)
+_TWICE = Text("{path}: named twice, read once", "{path}: 두 번 지정했습니다. 한 번만 읽습니다")
 _DROPPED = Text("malformed records: {counts}", "형식이 잘못된 레코드: {counts}")
 _NO_RECORDING = Text("is no recording", "기록 파일이 아닙니다")
 _NO_FILE = Text("is no file", "파일이 아닙니다")
@@ -49,15 +58,23 @@ class UnreadableRecordingError(PlaceError):
 
 @dataclass(slots=True)
 class Tally:
-    """What was not used of the files read."""
+    """What was not used of the files read, or not as it stands there."""
 
     lines: Lines = field(default_factory=Lines)
     torn: dict[Path, int] = field(default_factory=dict)
     """Bytes at the end of a file that are no whole zstd frame: a write that was cut short or is going on, or damage."""
 
+    earlier: int = 0
+    """Lines that are earlier than one before them, by more than the `STEP_NS` that a clock may be set back."""
+    twice: list[Path] = field(default_factory=list)
+    """Files that were named before, perhaps by another name."""
+
     def words(self, locale: Locale) -> list[str]:
         """One line for each kind of thing; none if all was used."""
-        told = [_TORN.of(locale).format(path=path, bytes=size) for path, size in self.torn.items()]
+        told = [_TWICE.of(locale).format(path=path) for path in self.twice]
+        told += [_TORN.of(locale).format(path=path, bytes=size) for path, size in self.torn.items()]
+        if self.earlier:
+            told.append(_EARLIER.of(locale).format(count=self.earlier))
         for text, counts in ((_UNREADABLE, self.lines.unreadable), (_DROPPED, self.lines.dropped)):
             if counts:
                 each = ", ".join(f"{reason} {count:,}" for reason, count in counts.most_common())
@@ -68,15 +85,20 @@ class Tally:
 def events(paths: Iterable[Path], progress: Progress | None = None, tally: Tally | None = None) -> Iterator[Event]:
     """All events, file by file in the order of their first times; a file that is named twice is read once.
 
-    What cannot be used is counted in `tally`. Raises UnreadableRecordingError, for a missing file before the first
-    event. Memory does not grow with the files.
+    What cannot be used, and what is out of order, is counted in `tally`. Raises UnreadableRecordingError, for a missing
+    file before the first event. Memory does not grow with the files.
     """
     tally = tally or Tally()
     event = tally.lines.event
-    for batch in _all_batches(_ordered(paths), progress, tally):
+    latest = 0
+    for batch in _all_batches(_ordered(paths, tally), progress, tally):
         for line in batch:
             found = event(line)
             if found is not None:
+                if found.t >= latest:
+                    latest = found.t
+                elif latest - found.t > STEP_NS:
+                    tally.earlier += 1
                 yield found
 
 
@@ -92,12 +114,16 @@ def day_file(folder: Path, day: date) -> Path | None:
     return path if path.is_file() else None
 
 
-def _ordered(paths: Iterable[Path]) -> list[Path]:
+def _ordered(paths: Iterable[Path], tally: Tally) -> list[Path]:
     """By first time. A single one is not looked into: it may be a pipe, which can be read once."""
     once: dict[tuple[int, int], Path] = {}
     for path in paths:
         found = _stat(path)
-        once.setdefault((found.st_dev, found.st_ino), path)
+        key = found.st_dev, found.st_ino
+        if key in once:
+            tally.twice.append(path)
+        else:
+            once[key] = path
     files = list(once.values())
     return files if len(files) < 2 else sorted(files, key=_first_time)
 

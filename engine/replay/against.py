@@ -6,8 +6,8 @@ a kind at one and the same moment are *unchanged*. What is left is paired in ord
 - the one rule was not over before the other began to hold: they tell of the same episode;
 - not more than `NEAR_NS` lie between them.
 
-The rest has *gone* or *appeared*. So has every alert of an event rule that is not unchanged: a crossing is over at once,
-and two of them at two moments are two things.
+The rest has *gone* or *appeared*. So has every alert of an event rule that is not unchanged: a crossing is over at
+once, and two of them at two moments are two things.
 """
 
 from collections import Counter, deque

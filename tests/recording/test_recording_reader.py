@@ -65,7 +65,30 @@ def test_files_are_read_in_the_order_of_their_times_and_each_once(tmp_path: Path
     (tmp_path / "empty").touch()
     (tmp_path / "link").symlink_to(tmp_path / "b")
     named = [tmp_path / name for name in ("a", "b", "empty", "link")]
-    assert read(*named, named[0]) == [*SAID, Alive(MORNING + 10**15)]
+    tally = Tally()
+    assert read(*named, named[0], tally=tally) == [*SAID, Alive(MORNING + 10**15)]
+    assert tally.twice == [tmp_path / "link", tmp_path / "a"]
+    assert tally.words(Locale.EN)[0] == f"{tmp_path / 'link'}: named twice, read once"
+
+
+def test_overlapping_files_are_told(tmp_path: Path) -> None:
+    """Every line of the second that is not later than all of the first, whatever stands just before it."""
+    for name, first in (("a", 0), ("b", 6)):
+        times = [MORNING + (first + second) * SECOND_NS for second in range(10)]
+        (tmp_path / name).write_text("".join(f"{t} #alive\n" for t in times))
+    tally = Tally()
+    assert len(read(tmp_path / "a", tmp_path / "b", tally=tally)) == 20
+    assert tally.earlier == 2, "of the four lines :06 to :09, those that are more than a second before :09"
+    (said,) = tally.words(Locale.EN)
+    assert said.startswith("2 lines are earlier than one before them: do the files overlap")
+
+
+@pytest.mark.parametrize(("back_ns", "count"), [(SECOND_NS, 0), (SECOND_NS + 1, 1)])
+def test_a_clock_that_was_set_back_a_little_is_no_disorder(tmp_path: Path, back_ns: int, count: int) -> None:
+    (tmp_path / "a").write_text(f"{MORNING} #alive\n{MORNING - back_ns} #alive\n{MORNING} #alive\n")
+    tally = Tally()
+    read(tmp_path / "a", tally=tally)
+    assert tally.earlier == count
 
 
 def test_progress_ends_with_all_that_there_is(tmp_path: Path) -> None:
