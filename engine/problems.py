@@ -138,6 +138,14 @@ TEXTS: Mapping[str, Text] = {
     "nested-too-deeply": Text(
         "conditions are nested more than {limit} levels deep", "조건이 {limit}단계보다 깊게 중첩되어 있습니다"
     ),
+    "too-many-conditions": Text(
+        "holds {found} conditions; {limit} are allowed in a rule",
+        "조건이 {found}개입니다. 규칙 하나에 {limit}개까지 쓸 수 있습니다",
+    ),
+    "too-many-labels": Text(
+        "holds {found} labels; {limit} are allowed", "레이블이 {found}개입니다. {limit}개까지 둘 수 있습니다"
+    ),
+    "key-too-deep": Text("a key has more than {limit} steps", "키의 점(.) 단계가 {limit}개를 넘습니다"),
     "not-a-regular-file": Text("is no regular file", "일반 파일이 아닙니다"),
     "unknown-group": Text('no group is named "{found}" in this file', '이 파일에 "{found}" 그룹이 없습니다'),
     "no-symbols": Text("no symbol is left to watch", "감시할 종목이 남지 않았습니다"),
@@ -213,6 +221,10 @@ TEXTS: Mapping[str, Text] = {
     "template-unknown-key": Text(
         '"{found}" is no label or value of this rule; there are: {allowed}',
         '"{found}": 이 규칙에 없는 레이블 또는 값입니다. 쓸 수 있는 것: {allowed}',
+    ),
+    "template-needs-key": Text(
+        '{found} is a table: name one of its keys, such as {found}.KEY or {found}["KEY"]',
+        '{found}(은)는 테이블입니다. {found}.KEY 또는 {found}["KEY"]처럼 키를 쓰세요',
     ),
     "template-fails": Text(
         "fails on a sample alert ({state}): {reason}", "예시 알림({state})에서 템플릿이 실패합니다: {reason}"

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import islice
 from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
 
@@ -31,6 +32,10 @@ MAX_OUTPUT = 4_096
 """Bytes of UTF-8; chats take about as much in one message."""
 MAX_DEPTH = 20
 """Of expressions in expressions. Python's own compiler gives up at about a hundred."""
+MAX_FAULTS = 10
+"""Of one template: to say what each may have meant takes its time."""
+MAX_NUMBER = 10**18
+"""As of a threshold. Python writes no number of more than 4,300 digits, and sixteen to a digit they can be read."""
 _KEPT = 500
 """Compiled templates. One takes a millisecond to make again; ten thousand rules may have ten thousand."""
 
@@ -79,6 +84,8 @@ _FAILURES = (
 """What an expression of a template can raise: it adds texts to numbers, divides by zero, rounds infinity.
 
 NameError: Jinja writes an infinite constant as `inf` and does not know that afterwards."""
+_COMPILING_FAILS = (*_FAILURES, SyntaxError, MemoryError)
+"""Jinja writes Python and works out constants; MemoryError is what Python's parser says of too deep a nesting."""
 
 
 class Fault(NamedTuple):
@@ -147,8 +154,8 @@ def variables(alert: Alert, rule: Rule, stated: Stated, spoken: Spoken, locale: 
         "threshold_text": words.limit(stated, locale),
         "values": MappingProxyType(values),
         "labels": MappingProxyType({key: text.unpinged(value) for key, value in alert.labels}),
-        "title": spoken.title,
-        "message": spoken.message,
+        "title": spoken.title[:MAX_OUTPUT],
+        "message": spoken.message[:MAX_OUTPUT],
     }
 
 
@@ -171,7 +178,7 @@ def faults(source: str, rule: Rule | None = None) -> list[Fault]:
     try:
         template = _compiled(source, locale)
         looks_up = any(name in source for name in _TABLES)  # few do, and parsing takes its time
-        unknown = list(_unknown_keys(_parsed(source, locale), rule)) if rule is not None and looks_up else []
+        unknown = _first(_unknown_keys(_parsed(source, locale), rule)) if rule is not None and looks_up else []
     except _Faulty as error:
         return error.faults
     return unknown or _tried(template, rule or _ANY_RULE, locale)
@@ -231,12 +238,18 @@ _ANY_RULE = Rule("r", ("005930",), Group(Logic.ALL, (Condition("net_volume", Ope
 def _compiled(source: str, locale: Locale) -> Template:
     """Raises _Faulty for what is not allowed; nothing else gets as far as running."""
     tree = _parsed(source, locale)
-    if found := list(_forbidden(tree)):
+    if found := _first(_forbidden(tree)):
         raise _Faulty(found)
     try:
         return _environment(locale).from_string(tree)
     except TemplateSyntaxError as error:
         raise _Faulty([_broken(error)]) from None
+    except _COMPILING_FAILS as error:
+        raise _Faulty([Fault("template-broken", None, {"reason": _reason(error)})]) from None
+
+
+def _first(found: Iterator[Fault]) -> list[Fault]:
+    return list(islice(found, MAX_FAULTS))
 
 
 def _parsed(source: str, locale: Locale) -> nodes.Template:
@@ -248,6 +261,8 @@ def _parsed(source: str, locale: Locale) -> nodes.Template:
         raise _Faulty([_broken(error)]) from None
     except RecursionError:
         raise _Faulty([_TOO_DEEP]) from None
+    except _COMPILING_FAILS as error:
+        raise _Faulty([Fault("template-broken", None, {"reason": _reason(error)})]) from None
 
 
 _TOO_DEEP = Fault("template-broken", None, {"reason": "nested too deeply"})
@@ -277,6 +292,8 @@ def _fault_of(node: nodes.Node) -> Fault | None:
         return Fault("template-forbidden", node.lineno, {"found": written})
     if isinstance(node, nodes.Name) and node.name not in VARIABLES:
         return _unknown("template-unknown-variable", node, node.name, VARIABLES)
+    if isinstance(node, nodes.Name) and node.name in _TABLES:  # looked up in, it is not come by
+        return Fault("template-needs-key", node.lineno, {"found": node.name})
     if isinstance(node, nodes.Filter) and node.name not in FILTERS:
         return _unknown("template-unknown-filter", node, node.name, FILTERS)
     if isinstance(node, nodes.Test) and node.name not in TESTS:
@@ -285,6 +302,8 @@ def _fault_of(node: nodes.Node) -> Fault | None:
         return Fault("template-forbidden", node.lineno, {"found": _inside_of(node)})
     if isinstance(node, nodes.Const) and node.value == math.inf:
         return Fault("template-forbidden", node.lineno, {"found": "∞"})
+    if isinstance(node, nodes.Const) and isinstance(node.value, int) and node.value > MAX_NUMBER:
+        return Fault("too-large-a-number", node.lineno, {"limit": "10¹⁸"})
     return None
 
 
@@ -347,7 +366,7 @@ def _environment(locale: Locale) -> _Environment:
         finalize=lambda value: words.UNDEFINED.of(locale) if value is None else value,
     )
     environment.globals.clear()
-    builtin = {name: environment.filters[name] for name in ("abs", "upper", "lower", "trim", "default")}
+    builtin = {name: environment.filters[name] for name in ("abs", "default")}
     environment.filters = {**builtin, **_own_filters(locale)}
     environment.tests = {name: environment.tests[name] for name in TESTS}
     return environment
@@ -367,7 +386,15 @@ def _own_filters(locale: Locale) -> dict[str, Callable[..., Any]]:
         "clock": known(lambda value: _clock(value[11:19].replace(":", "") or value)),
         "date": known(lambda value: value[:10]),
         "round": known(lambda value, digits=0: _rounded(value, _digits(digits))),
+        "upper": known(lambda value: _shown(value).upper()),
+        "lower": known(lambda value: _shown(value).lower()),
+        "trim": known(lambda value: _shown(value).strip()),
     }
+
+
+def _shown(value: object) -> str:
+    """No more than can come out: one filter after the other would go through all of it each time."""
+    return str(value)[:MAX_OUTPUT]
 
 
 def _rounded(value: Number, digits: int) -> Any:
