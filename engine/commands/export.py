@@ -38,7 +38,7 @@ def export(path: Path, files: tuple[Path, ...], target: Path) -> int:
         rows = parquet.write(target, reader.events(files, tally=tally), [file.name for file in files])
     except reader.UnreadableRecordingError as error:
         complain(error.text(locale))
-        return NO
+        return BAD_CONFIGURATION
     except OSError as error:
         complain(_FAILED.of(locale).format(path=target, reason=error.strerror or type(error).__name__))
         return NO

@@ -46,7 +46,8 @@ _REASONS = {
     ),
 }
 _SPEAKS = Text("nothing keeps it silent: it speaks", "조용할 이유가 없습니다. 알립니다")
-_UNTIL = Text("{reason}; until {until} at the earliest", "{reason}. 빨라도 {until}까지")
+_UNTIL = Text("{reason}; until {until} at the earliest", "{reason}. 빨라야 {until} 이후")
+_ALSO_SILENCED = Text("a silence is in force until {until}", "무음 적용 중: {until}까지")
 _PHASES = {
     "inactive": Text("state: inactive", "상태: 비활성"),
     "pending": Text("state: pending since {since}, fires at {fires}", "상태: {since}부터 대기, {fires}에 발생"),
@@ -54,12 +55,13 @@ _PHASES = {
 }
 _UNMET = Text("; not met since {unmet}, over at {resolves}", "; {unmet}부터 불성립, {resolves}에 해제")
 _CONDITIONS = Text("conditions:", "조건:")
-_SIGNS = {True: "✓", False: "✗", None: "?"}
+_SIGNS = {True: "✓", False: "✗"}
+_UNKNOWN_VALUE, _NOT_LOOKED_AT = "?", "·"
 _CONDITION = Text("  {sign} {metric} {value} (threshold {limits})", "  {sign} {metric} {value} (기준 {limits})")
 _HOLDS_BACK = Text(", held by its reset", ", reset 때문에 유지 중")
 _PLAIN = Text("", "")
 _DISARMED = Text(", waits for its reset", ", reset을 기다리는 중")
-_KNOWN_AT = Text(", known at {at} at the earliest", ", 빨라도 {at}에 알 수 있음")
+_KNOWN_AT = Text(", known at {at} at the earliest", ", 빨라야 {at} 이후에 알 수 있음")
 _RECORD = Text("last record {time}", "마지막 레코드 {time}")
 _NO_RECORD = Text("no record today", "오늘 레코드 없음")
 _SENT = Text("; {count} sent today, the last at {at}", "; 오늘 {count}건 보냄, 마지막 {at}")
@@ -217,9 +219,10 @@ def lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
     return [
         _HEAD.of(locale).format_map(head),
         _reason_line(found, locale),
+        *_silence_lines(found, locale),
         _state_line(found, locale),
         _CONDITIONS.of(locale),
-        *(_condition_line(each, locale) for each in found["conditions"]),
+        *(_condition_line(each, found["at"], locale) for each in found["conditions"]),
         "".join(_record_parts(found, locale)),
     ]
 
@@ -227,31 +230,45 @@ def lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
 def _reason_line(found: Mapping[str, Any], locale: Locale) -> str:
     if found["reason"] is None:
         return _SPEAKS.of(locale)
-    reason = _REASONS[Reason(found["reason"])].of(locale).format(blind=_clock(found["blind_since"]))
+    reason = _REASONS[Reason(found["reason"])].of(locale).format(blind=_clock(found, "blind_since"))
     if found["until"] is None:
         return reason
-    return _UNTIL.of(locale).format(reason=reason, until=_clock(found["until"]))
+    return _UNTIL.of(locale).format(reason=reason, until=_clock(found, "until"))
+
+
+def _silence_lines(found: Mapping[str, Any], locale: Locale) -> Iterator[str]:
+    """A silence that is in force, also where something else comes first."""
+    if found["silenced_until"] is not None and found["reason"] != Reason.SILENCE:
+        yield _ALSO_SILENCED.of(locale).format(until=_clock(found, "silenced_until"))
 
 
 def _state_line(found: Mapping[str, Any], locale: Locale) -> str:
-    times = {"since": _clock(found["since"]), "fires": _clock(found["fires_at"])}
+    times = {"since": _clock(found, "since"), "fires": _clock(found, "fires_at")}
     state = _PHASES[found["phase"]].of(locale).format_map(times)
     if found["unmet_since"] is None:
         return state
-    over = {"unmet": _clock(found["unmet_since"]), "resolves": _clock(found["resolves_at"])}
+    over = {"unmet": _clock(found, "unmet_since"), "resolves": _clock(found, "resolves_at")}
     return state + _UNMET.of(locale).format_map(over)
 
 
-def _condition_line(found: Mapping[str, Any], locale: Locale) -> str:
+def _condition_line(found: Mapping[str, Any], at: str, locale: Locale) -> str:
     condition = _condition(found)
     line = _CONDITION.of(locale).format(
-        sign=_SIGNS[found["met"]],
+        sign=_sign(found),
         metric=words.metric(condition, locale),
         value=words.value(condition, found["value"], locale),
         limits=words.limits([Stated(condition)], "", locale),
     )
     line += _reset_words(condition, found).of(locale)
-    return line + (_KNOWN_AT.of(locale).format(at=_clock(found["known_at"])) if found["known_at"] else "")
+    known_at = found["known_at"]
+    return line + (_KNOWN_AT.of(locale).format(at=_shown(known_at, at)) if known_at else "")
+
+
+def _sign(found: Mapping[str, Any]) -> str:
+    """A value may be known although nobody has compared it: the rule sleeps, or its stock is blind."""
+    if found["value"] is None:
+        return _UNKNOWN_VALUE
+    return _NOT_LOOKED_AT if found["met"] is None else _SIGNS[found["met"]]
 
 
 def _reset_words(condition: Condition, found: Mapping[str, Any]) -> Text:
@@ -278,9 +295,14 @@ def _record_parts(found: Mapping[str, Any], locale: Locale) -> Iterator[str]:
     if found["last_sent_at"] is None:
         yield _NONE_SENT.of(locale)
     else:
-        yield _SENT.of(locale).format(count=found["sent_today"], at=_clock(found["last_sent_at"]))
+        yield _SENT.of(locale).format(count=found["sent_today"], at=_clock(found, "last_sent_at"))
 
 
-def _clock(iso: str | None) -> str:
-    """`2026-11-20T10:00:00.…` → `10:00:00`; midnight is the end of the day."""
-    return "-" if iso is None else iso[11:19]
+def _clock(found: Mapping[str, Any], key: str) -> str:
+    """One of its times; `-` where there is none."""
+    return "-" if found[key] is None else _shown(found[key], found["at"])
+
+
+def _shown(iso: str, at: str) -> str:
+    """`2026-11-20T10:00:00.…` → `10:00:00`, with the date where it is not the one of `at`."""
+    return iso[11:19] if iso[:10] == at[:10] else f"{iso[:10]} {iso[11:19]}"

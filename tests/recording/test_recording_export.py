@@ -29,6 +29,12 @@ def export(*arguments: str | Path, config: Path = Path("nowhere.toml")) -> Resul
     )
 
 
+def english(folder: Path) -> Path:
+    """A configuration."""
+    (folder / "config.toml").write_text('locale = "en"\n')
+    return folder / "config.toml"
+
+
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "out.parquet"
@@ -81,18 +87,29 @@ def test_several_files_and_many_rows_in_groups(tmp_path: Path, target: Path, mon
 
 
 def test_what_could_not_be_used_is_told(tmp_path: Path, target: Path) -> None:
-    (tmp_path / "config.toml").write_text('locale = "en"\n')
+    config = english(tmp_path)
     bad = FIELDS.replace("1413444", "x")
     path = recording(tmp_path / "a", frames(2), f"{MORNING} 0|H0STPGM0|001|{bad}\nrubbish\n")
     with path.open("ab") as file:
         file.write(zstandard.compress(b"x" * 100)[:9])
-    result = export(path, "--to", target, config=tmp_path / "config.toml")
+    result = export(path, "--to", target, config=config)
     assert (result.return_value, result.stdout) == (0, f"{target}: 2 records\n")
     assert result.stderr.splitlines() == [
         f"pgmwatch: {path}: torn at its end, 9 bytes are not used",
         "pgmwatch: lines that cannot be read: time 1",
         "pgmwatch: malformed records: number 1",
     ]
+
+
+def test_overlapping_files_and_those_named_twice_are_told(tmp_path: Path, target: Path) -> None:
+    """The rows stay as the files have them, one file after the other."""
+    first = recording(tmp_path / "a.zst", [frame(0), frame(10 * 10**9)])
+    second = recording(tmp_path / "b.zst", [frame(5 * 10**9), frame(15 * 10**9)])
+    result = export(first, second, first, "--to", target, config=english(tmp_path))
+    assert result.return_value == 0
+    assert f"{first}: named twice, read once" in result.stderr
+    assert "1 lines are earlier than one before them: do the files overlap" in result.stderr
+    assert parquet.read_table(target).num_rows == 4
 
 
 def test_a_recording_without_records_is_an_empty_table(tmp_path: Path, target: Path) -> None:
@@ -105,7 +122,7 @@ def test_what_cannot_be_read_leaves_the_old_file(tmp_path: Path, target: Path) -
     (tmp_path / "no").write_text("no recording\n")
     for name in ("no", "missing"):
         result = export(recording(tmp_path / "a", frames(3)), tmp_path / name, "--to", target)
-        assert result.return_value == 1
+        assert result.return_value == 2
         assert result.stderr.startswith(f"pgmwatch: {tmp_path / name}: ")
     assert target.read_bytes() == b"of yesterday"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "no", "out.parquet"]

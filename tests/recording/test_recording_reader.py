@@ -142,7 +142,8 @@ def test_a_heading_or_a_blank_line_does_not_make_it_none(tmp_path: Path) -> None
 
 def test_what_was_not_used_is_counted(tmp_path: Path) -> None:
     bad = FIELDS.replace("1413444", "many")
-    (tmp_path / "a").write_bytes(TEXT + f"{MORNING} 0|H0STPGM0|001|{bad}\n{MORNING} 0|H0\n{MORNING} #up ?\n".encode())
+    t = SAID[-1].t
+    (tmp_path / "a").write_bytes(TEXT + f"{t} 0|H0STPGM0|001|{bad}\n{t} 0|H0\n{t} #up ?\n".encode())
     tally = Tally()
     read(tmp_path / "a", tally=tally)
     assert tally.words(Locale.EN) == ["lines that cannot be read: envelope 1, mark 1", "malformed records: number 1"]
