@@ -414,7 +414,8 @@ def _clock(hhmmss: str) -> str:
 
 def _fit(said: str) -> str:
     """Lines without control characters, calling nobody, at most `MAX_OUTPUT` bytes."""
-    lines = (text.unpinged(line, MAX_OUTPUT) for line in said[:MAX_OUTPUT].split("\n"))
+    said = said[: MAX_OUTPUT + 1]  # one more, so that it is seen to be longer
+    lines = (text.unpinged(line, MAX_OUTPUT) for line in said.split("\n"))
     whole = "\n".join(lines).strip()
     raw = whole.encode()
     if len(raw) <= MAX_OUTPUT:
