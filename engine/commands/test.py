@@ -43,20 +43,26 @@ def test(path: Path, paths: tuple[Path, ...], as_json: bool) -> int:
     if not trials:
         complain(_NO_TESTS.of(locale).format(places=", ".join(map(str, places))))
         return BAD_CONFIGURATION
-    return FINE if _all_pass(trials, world, as_json=as_json) else NO
+    return _run_all(trials, world, as_json=as_json)
 
 
-def _all_pass(trials: "Sequence[Trial]", world: "World", *, as_json: bool) -> bool:
-    """Each test is told of as soon as it is done."""
+def _run_all(trials: "Sequence[Trial]", world: "World", *, as_json: bool) -> int:
+    """Each test is told of as soon as it is done. → the exit code."""
     from engine.rule_tests import run, words
 
     hours = world.configuration.market_hours()
     locale = world.configuration.settings.locale
-    told = []
+    told, unreadable = [], False
     for trial in trials:
-        found = words.of(run.run(trial, hours, locale), world.master)
+        outcome = run.run(trial, hours, locale)
+        found = words.of(outcome, world.master)
         click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(words.lines(found, locale)))
+        for remark in outcome.remarks:
+            complain(f"{trial.file}:{trial.line}: {remark}")
         told.append(found)
+        unreadable = unreadable or outcome.unreadable
     if not as_json:
         click.echo(words.summary(told, locale))
-    return all(found["passed"] for found in told)
+    if unreadable:
+        return BAD_CONFIGURATION
+    return FINE if all(found["passed"] for found in told) else NO

@@ -50,6 +50,10 @@ class Outcome:
     """Differences beyond those looked into."""
     trouble: str = ""
     """Why it could not be run to its end, in the user's language."""
+    unreadable: bool = False
+    """Its recording is none."""
+    remarks: tuple[str, ...] = ()
+    """What is doubtful about its recording, likewise."""
 
     @property
     def passed(self) -> bool:
@@ -64,7 +68,7 @@ def run(trial: Trial, hours: Hours, locale: Locale) -> Outcome:
     try:
         return _run(trial, hours, locale)
     except reader.UnreadableRecordingError as error:
-        return Outcome(trial, 0, trouble=error.text(locale))
+        return Outcome(trial, 0, trouble=error.text(locale), unreadable=True)
 
 
 def _run(trial: Trial, hours: Hours, locale: Locale) -> Outcome:
@@ -72,21 +76,23 @@ def _run(trial: Trial, hours: Hours, locale: Locale) -> Outcome:
     if first is None:
         return Outcome(trial, 0, trouble=_NO_LINES.of(locale))
     start = _whole_microsecond(first.t) if trial.start is None else trial.start
-    alerts = list(islice(_alerts(trial, start, hours), MAX_ALERTS + 1))
+    tally = reader.Tally()
+    alerts = list(islice(_alerts(trial, start, hours, tally), MAX_ALERTS + 1))
     if len(alerts) > MAX_ALERTS:
         return Outcome(trial, start, trouble=_TOO_MANY_ALERTS.of(locale).format(limit=MAX_ALERTS))
     found = differences(trial.expected, alerts, start)
     shown = found[:MAX_SHOWN]
-    return Outcome(trial, start, tuple(_looks(trial, start, hours, shown)), len(found) - len(shown))
+    looks = tuple(_looks(trial, start, hours, shown))
+    return Outcome(trial, start, looks, len(found) - len(shown), remarks=tuple(tally.words(locale)))
 
 
 def _whole_microsecond(t: int) -> int:
     return t // _MICROSECOND_NS * _MICROSECOND_NS
 
 
-def _events(trial: Trial, start: int) -> Iterator[Event]:
+def _events(trial: Trial, start: int, tally: reader.Tally | None = None) -> Iterator[Event]:
     if isinstance(trial.material, Slice):
-        return _sliced(reader.events([trial.material.path]), trial.material)
+        return _sliced(reader.events([trial.material.path], tally=tally), trial.material)
     return iter(series.events(trial.material, start))
 
 
@@ -101,10 +107,10 @@ def _sliced(events: Iterable[Event], span: Slice) -> Iterator[Event]:
             yield event
 
 
-def _alerts(trial: Trial, start: int, hours: Hours) -> Iterator[Alert]:
+def _alerts(trial: Trial, start: int, hours: Hours, tally: reader.Tally) -> Iterator[Alert]:
     engine = Engine(trial.rules, hours)
     last = start
-    for event in _events(trial, start):
+    for event in _events(trial, start, tally):
         last = max(last, event.t)
         yield from engine.apply(event)
     expected = max((start + each.written.at for each in trial.expected), default=start)

@@ -53,6 +53,16 @@ def test_files_are_read_in_the_order_of_their_first_time(home: Home) -> None:
     assert home.run("replay", second, first, "--json") == home.run("replay", home.record("day.txt", SOME), "--json")
 
 
+def test_overlap_and_a_file_named_twice_are_told_also_beside_json(home: Home) -> None:
+    first, second = home.record("a.txt", SOME), home.record("b.txt", SOME)
+    code, _, stderr = home.run("replay", first, second, second, "--json")
+    assert code == 0
+    assert stderr.splitlines() == [
+        f"{second}: named twice, read once",
+        "2 lines are earlier than one before them: do the files overlap, or is one out of order?",
+    ]
+
+
 def test_what_is_suppressed_comes_with_all_only(home: Home) -> None:
     lines = [*SOME, line("09:00:03", 50), line("09:00:04", 150)]
     path = home.record("day.txt", lines)

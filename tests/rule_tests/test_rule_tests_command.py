@@ -279,7 +279,63 @@ def test_all_mistakes_come_at_once_also_those_of_the_rules(home: Home) -> None:
     code, stdout, stderr = home.run()
     assert (code, stdout) == (1, "")
     assert stderr.count("rules/semis.toml:28: rule[3].metric") == 1
-    assert stderr.count('"삼성전지"') == 1  # of the series; what the rules watch is not known
+    assert stderr.count('"삼성전지"') == 2  # of the series and the expectation; what the rules watch is not known
+
+
+def test_whoever_mends_what_was_told_is_not_told_more(home: Home) -> None:
+    """Every stage that there is, in three tests of two files, at once."""
+    first = PAGE.replace("every =", "evry =").replace("program-buying", "program-buyin").replace("x60", "x59", 1)
+    second = PAGE.replace("../semis.toml", "../none.toml").replace('"firing"', '"fired"').replace("005930", "삼성전지")
+    third = PAGE.replace('"../semis.toml"', '"../semis.toml", "../none.toml"').replace("5m30s", "5m30")
+    home.write(first + second, "a.toml")
+    home.write(third + "[more]\n", "b.toml")
+    code, stdout, _ = home.run("--json")
+    assert code == 1
+    found = [json.loads(each) for each in stdout.splitlines()]
+    assert [(Path(each["file"]).name, each["key"], each["code"]) for each in found] == [
+        ("a.toml", "test[1].series[1].every", "missing-key"),
+        ("a.toml", "test[1].series[1].evry", "unknown-key"),
+        ("a.toml", "test[1].series[1].buy_volume", "not-as-many"),
+        ("a.toml", "test[1].expect[1].rule", "unknown-rule"),
+        ("a.toml", "test[2].rules[1]", "no-file"),
+        ("a.toml", "test[2].series[1].symbol", "not-a-built-in-name"),
+        ("a.toml", "test[2].expect[1].symbol", "not-a-built-in-name"),
+        ("a.toml", "test[2].expect[1].state", "not-one-of"),
+        ("b.toml", "test[1].rules[2]", "no-file"),
+        ("b.toml", "test[1].expect[1].at", "not-an-offset"),
+        ("b.toml", "more", "unknown-key"),
+    ]
+
+
+def test_names_are_compared_though_the_rules_have_mistakes(home: Home) -> None:
+    (home.folder / "rules" / "semis.toml").write_text(RULES.replace("net_value", "net_valu"))
+    found = home.problems(PAGE.replace("program-buying", "program-buyin"))
+    assert [code for _, _, code in found] == ["not-one-of", "unknown-rule"]
+
+
+@pytest.mark.parametrize("text", ["test = 3", "[test]", "test = [3]", "[[test]]\nseries = 3\nexpect = [1]"])
+def test_what_is_no_table_is_told(home: Home, text: str) -> None:
+    assert {"not-list", "not-table"} & {code for _, _, code in home.problems(text)}
+
+
+def test_a_recording_that_is_none_is_no_failed_test(home: Home) -> None:
+    (home.folder / "rules" / "tests" / "day.txt").write_text("hello\n")
+    home.write(RECORDED)
+    code, stdout, _ = home.run()
+    assert (code, "is no recording" in stdout) == (2, True)
+
+
+def test_a_recording_out_of_order_is_told(home: Home) -> None:
+    base = 1795133400 * 10**9
+    lines = [f"{base + second * 10**9} #alive\n" for second in (5, 1, 6)]
+    (home.folder / "rules" / "tests" / "day.txt").write_text("".join(lines))
+    home.write(RECORDED)
+    code, _, stderr = home.run()
+    assert code == 0
+    assert "semis.toml:2: 1 lines are earlier than one before them" in stderr
+
+
+RECORDED = '\n[[test]]\nname = "a"\nrules = ["../semis.toml"]\nrecording = "day.txt"\n'
 
 
 @pytest.mark.parametrize("arguments", [[], ["{folder}/rules/tests"], ["{folder}/rules/tests/semis.toml"]], ids=str)
