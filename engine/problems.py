@@ -107,6 +107,14 @@ TEXTS: Mapping[str, Text] = {
         "must be two numbers [lo, hi], lo not above hi", "[하한, 상한] 두 숫자여야 하고 하한이 상한보다 클 수 없습니다"
     ),
     "not-a-threshold": Text("must be one number", "숫자 하나여야 합니다"),
+    "percent": Text(
+        '"{found}" is no number; a ratio is written without %, as {meant}',
+        '"{found}": 숫자가 아닙니다. 비율은 % 없이 {meant}처럼 쓰세요',
+    ),
+    "code-not-text": Text(
+        "{found} is a number; a code is text in quotes: {meant}",
+        "{found}: 숫자입니다. 종목코드는 따옴표로 묶어 {meant}처럼 쓰세요",
+    ),
     "wrong-unit": Text("{unit} does not go with {metric}", "{metric}에는 {unit} 단위를 쓸 수 없습니다"),
     "reset-without-use": Text("reset does not go with {operator}", "{operator}에는 reset을 쓸 수 없습니다"),
     "reset-beyond": Text(
@@ -218,9 +226,16 @@ TEXTS: Mapping[str, Text] = {
     "template-unknown-test": Text(
         "no test is named {found}; there are {allowed}", "{found}(이)라는 검사가 없습니다. 쓸 수 있는 검사: {allowed}"
     ),
-    "template-unknown-key": Text(
-        '"{found}" is no label or value of this rule; there are: {allowed}',
-        '"{found}": 이 규칙에 없는 레이블 또는 값입니다. 쓸 수 있는 것: {allowed}',
+    "template-unknown-key": Text('the rule "{rule}" has no value "{found}"', '규칙 "{rule}"에 "{found}" 값이 없습니다'),
+    "template-unknown-label": Text(
+        'the rule "{rule}" has no label "{found}"; where only some have it, write '
+        "{{% if {asked} is defined %}} … {{% endif %}}",
+        '규칙 "{rule}"에 "{found}" 라벨이 없습니다. 일부 규칙에만 있는 라벨이면 '
+        "{{% if {asked} is defined %}} … {{% endif %}}처럼 쓰세요",
+    ),
+    "template-unasked": Text(
+        "not every rule has {asked}; write {{% if {asked} is defined %}} … {{% endif %}}",
+        "{asked}이(가) 모든 규칙에 있지는 않습니다. {{% if {asked} is defined %}} … {{% endif %}}처럼 쓰세요",
     ),
     "template-needs-key": Text(
         '{found} is a table: name one of its keys, such as {found}.KEY or {found}["KEY"]',
@@ -274,6 +289,7 @@ TEXTS: Mapping[str, Text] = {
 
 MAX_TEXT = 1_000
 """Characters of a message: a key or a value that was found may be as long as its file."""
+THERE_ARE = Text("; there are: {known}", ". 쓸 수 있는 것: {known}")
 LIKE_IT = Text("; like it: {likely}", ". 비슷한 종목: {likely}")
 DID_YOU_MEAN = Text('; did you mean "{nearest}"?', '. 혹시 "{nearest}"인가요?')
 
@@ -303,6 +319,8 @@ class Problem:
         text = TEXTS[self.code].of(locale).format_map(self.detail)
         if meant := self.detail.get("nearest"):
             text += DID_YOU_MEAN.of(locale).format(nearest=meant)
+        if known := self.detail.get("known"):
+            text += THERE_ARE.of(locale).format(known=known)
         if likely := self.detail.get("likely"):
             text += LIKE_IT.of(locale).format(likely=likely)
         return clean(text, MAX_TEXT)

@@ -92,8 +92,9 @@ def try_notifier(path: Path, environ: Mapping[str, str], name: str) -> list[tria
 def _not_there(configuration: Configuration, name: str) -> Problem:
     if name in configuration.settings.notifiers:
         return configuration.document.problem((), "notifier-not-used", found=name)
-    meant = nearest(name, configuration.settings.notifiers)
-    return configuration.document.problem((), "unknown-notifier", found=name, nearest=meant)
+    known = sorted(configuration.settings.notifiers)
+    detail = {"nearest": nearest(name, known), "known": ", ".join(known)}
+    return configuration.document.problem((), "unknown-notifier", found=name, **detail)
 
 
 def _refused(configuration: Configuration, built: deliver.Targets) -> list[Problem]:

@@ -178,7 +178,7 @@ def faults(source: str, rule: Rule | None = None) -> list[Fault]:
     try:
         template = _compiled(source, locale)
         looks_up = any(name in source for name in _TABLES)  # few do, and parsing takes its time
-        unknown = _first(_unknown_keys(_parsed(source, locale), rule)) if rule is not None and looks_up else []
+        unknown = _first(_unknown_keys(_parsed(source, locale), rule)) if looks_up else []
     except _Faulty as error:
         return error.faults
     return unknown or _tried(template, rule or _ANY_RULE, locale)
@@ -329,18 +329,28 @@ def _key(node: nodes.Node) -> tuple[str, str] | None:
     return None
 
 
-def _unknown_keys(tree: nodes.Template, rule: Rule) -> Iterator[Fault]:
+def _unknown_keys(tree: nodes.Template, rule: Rule | None) -> Iterator[Fault]:
     """Labels and values that the rule does not have, unless the template asks first whether it does."""
-    known = {
-        "values": [condition.key for condition in rule.when.conditions()],
-        "labels": [key for key, _ in rule.labels],
-    }
+    known: dict[str, list[str]] = {"values": [], "labels": []}
+    if rule is not None:
+        known["values"] = list(dict.fromkeys(condition.key for condition in rule.when.conditions()))
+        known["labels"] = [key for key, _ in rule.labels]
     asked = {_key(test.node) for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined")}
     asked |= {_key(each.node) for each in tree.find_all(nodes.Filter) if each.node and each.name == "default"}
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
         found = _key(node)
         if found is not None and found not in asked and found[1] not in known[found[0]]:
-            yield _unknown("template-unknown-key", node, found[1], known[found[0]])
+            yield _unknown_key(node, found, rule, known[found[0]])
+
+
+def _unknown_key(node: nodes.Node, found: tuple[str, str], rule: Rule | None, known: list[str]) -> Fault:
+    table, key = found
+    asked = f"{table}.{key}" if key.isidentifier() else f'{table}["{key}"]'
+    if rule is None:
+        return Fault("template-unasked", node.lineno, {"found": key, "asked": asked})
+    code = "template-unknown-label" if table == "labels" else "template-unknown-key"
+    detail = {"rule": rule.name, "nearest": nearest(key, known), "known": ", ".join(known)}
+    return Fault(code, node.lineno, {"found": key, "asked": asked, **detail})
 
 
 class _Environment(ImmutableSandboxedEnvironment):

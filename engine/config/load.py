@@ -221,8 +221,8 @@ def _check_names(settings: Settings, document: Document) -> Iterator[Problem]:
     for key in ("notify", "ops"):
         for index, name in enumerate(getattr(settings.alerts, key)):
             if name not in settings.notifiers:
-                meant = nearest(name, settings.notifiers)
-                yield document.problem(("alerts", key, index), "unknown-notifier", found=name, nearest=meant)
+                detail = {"nearest": nearest(name, settings.notifiers), "known": ", ".join(sorted(settings.notifiers))}
+                yield document.problem(("alerts", key, index), "unknown-notifier", found=name, **detail)
     yield from _check_accounts(settings, document)
 
 

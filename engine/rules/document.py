@@ -2,6 +2,7 @@
 
 import math
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -12,6 +13,8 @@ from engine.rules.model import METRICS, Anchor, Moment, Number, Severity, Span
 
 _MOMENT = re.compile(r"(?:(open|close)(?:([+-])([0-9hms]+))?|([0-9]{2}:[0-9]{2}))", re.ASCII)
 
+
+_PERCENT = re.compile(r"\s*([-+]?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*[%％]\s*", re.ASCII)
 
 _MAX_AMOUNT = 10**18
 """The whole market's value of a day has fifteen digits; this many still fit 64 bits, and floats compare well below."""
@@ -24,6 +27,8 @@ class Amount(tuple[Number, str]):
 
 
 def _amount(value: object) -> Amount:
+    if isinstance(value, str) and (percent := _PERCENT.fullmatch(value)):
+        raise WrongValueError("percent", found=value, meant=f"{Decimal(percent[1]) / 100:f}")
     amount = Amount(units.amount(value)) if isinstance(value, str) else Amount((_plain(value), ""))
     if not -_MAX_AMOUNT <= amount[0] <= _MAX_AMOUNT:
         raise WrongValueError("too-large-a-number", limit="10¹⁸")
@@ -79,6 +84,12 @@ def _metric(value: object) -> object:
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise WrongValueError("empty")
+    return value
+
+
+def _code(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise WrongValueError("code-not-text", found=str(value), meant=f'"{value:06d}"')
     return value
 
 
@@ -150,6 +161,8 @@ Metric = Annotated[str, BeforeValidator(_metric), WithJsonSchema({"type": "strin
 Aggregate = Annotated[str, WithJsonSchema({"type": "string", "enum": ["sum"]})]
 Entries = Annotated[tuple["Entry", ...], AfterValidator(_not_empty), Field(json_schema_extra={"minItems": 1})]
 NonEmptyText = Annotated[str, StringConstraints(min_length=1)]
+Stock = Annotated[str, BeforeValidator(_code), StringConstraints(min_length=1)]
+"""A code, a Korean name, `@group` or `"*"`."""
 
 
 class Table(BaseModel):
@@ -180,8 +193,8 @@ class Defaults(Table):
 
     description: str = ""
     enabled: bool = True
-    symbols: tuple[NonEmptyText, ...] = ()
-    exclude: tuple[NonEmptyText, ...] = ()
+    symbols: tuple[Stock, ...] = ()
+    exclude: tuple[Stock, ...] = ()
     aggregate: Aggregate | None = None
     for_: DurationNs = Field(default=0, alias="for")
     keep_firing_for: DurationNs = 0
@@ -206,5 +219,5 @@ class RuleTable(Defaults, Entry):
 
 class File(Table):
     defaults: Defaults = Defaults()
-    groups: dict[NonEmptyText, tuple[NonEmptyText, ...]] = {}
+    groups: dict[NonEmptyText, tuple[Stock, ...]] = {}
     rule: tuple[RuleTable, ...] = ()

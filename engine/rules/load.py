@@ -391,8 +391,9 @@ class _RuleReader:
         names = self.world.notify if table.notify is None else table.notify
         for index, name in enumerate(table.notify or ()):
             if name not in self.world.notifiers:
-                meant = nearest(name, self.world.notifiers)
-                self._problem((*self._place("notify"), index), "unknown-notifier", found=name, nearest=meant)
+                known = sorted(self.world.notifiers)
+                detail = {"nearest": nearest(name, known), "known": ", ".join(known)}
+                self._problem((*self._place("notify"), index), "unknown-notifier", found=name, **detail)
         return tuple(dict.fromkeys(names))
 
     def _conditions(

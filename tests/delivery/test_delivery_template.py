@@ -157,7 +157,7 @@ def test_what_is_forbidden(source: str) -> None:
         ("{{ value | format }}", "template-unknown-filter", 1, None),
         ("{{ rule | replace('a', 'aa') }}", "template-unknown-filter", 1, None),
         ("{% if value is divisibleby 3 %}{% endif %}", "template-unknown-test", 1, None),
-        ("{{ labels.taem }}", "template-unknown-key", 1, "team"),
+        ("{{ labels.taem }}", "template-unknown-label", 1, "team"),
         ('{{ values["net_volume[3m]"] }}', "template-unknown-key", 1, "net_volume[5m]"),
         ("a\n{{ value", "template-broken", 2, None),
         ("a\n{% if %}", "template-broken", 2, None),
@@ -186,8 +186,8 @@ def test_what_is_wrong_is_found_when_it_is_loaded(
 
 
 def test_words_for_every_rule_can_count_on_no_label_and_no_value() -> None:
-    assert codes("{{ labels.team }}", None) == ["template-fails"]
-    assert codes('{{ values["net_volume[5m]"] }}', None) == ["template-fails"]
+    assert codes("{{ labels.team }}", None) == ["template-unasked"]
+    assert codes('{{ values["net_volume[5m]"] }}', None) == ["template-unasked"]
     assert codes("{% if labels.team is defined %}{{ labels.team }}{% endif %}{{ value_text }}", None) == []
 
 
@@ -213,7 +213,7 @@ def test_what_comes_out_is_clean_and_calls_nobody() -> None:
     ("text", "line", "code"),
     [
         ("[alerts]\ntitle = '{{ valeu }}'", 2, "template-unknown-variable"),
-        ('[alerts]\nmessage = """\n{{ stock }}\n{{ labels.team }}\n"""', 4, "template-fails"),
+        ('[alerts]\nmessage = """\n{{ stock }}\n{{ labels.team }}\n"""', 4, "template-unasked"),
         ("[alerts]\nmessage = '{% for x in values %}'", 2, "template-broken"),
         ("[alerts]\ntitle = '{{ stock }}'\nmessage = '{{ message }}'", None, ""),
     ],

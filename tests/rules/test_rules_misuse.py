@@ -50,7 +50,10 @@ MISUSES = [
     (HEAD + CONDITION + "[rule.labels]\na.b = 'x'", 7, "not-text", f"{R}.labels.a"),
     # symbols, exclude, groups
     ('[[rule]]\nname = "r"\nsymbols = "005930"\n' + CONDITION, 3, "not-list", f"{R}.symbols"),
-    ('[[rule]]\nname = "r"\nsymbols = [5930]\n' + CONDITION, 3, "not-text", f"{R}.symbols[1]"),
+    ('[[rule]]\nname = "r"\nsymbols = [5930]\n' + CONDITION, 3, "code-not-text", f"{R}.symbols[1]"),
+    ("[groups]\ng = [660]", 2, "code-not-text", "groups.g[1]"),
+    (HEAD + 'metric = "imbalance"\nabove = "30%"', 5, "percent", f"{R}.above"),
+    (HEAD + 'metric = "imbalance"\ninside = ["-5 %", 0.1]', 5, "percent", f"{R}.inside[1]"),
     ('[[rule]]\nname = "r"\nsymbols = [""]\n' + CONDITION, 3, "empty", f"{R}.symbols[1]"),
     ('[[rule]]\nname = "r"\nsymbols = ["@"]\n' + CONDITION, 3, "unknown-group", f"{R}.symbols[1]"),
     ('[[rule]]\nname = "r"\nsymbols = ["00593"]\n' + CONDITION, 3, "unknown-symbol", f"{R}.symbols[1]"),
@@ -95,7 +98,7 @@ MISUSES = [
     (VALUE + "above = -inf", 5, "not-a-threshold", f"{R}.above"),
     (VALUE + 'above = ""', 5, "not-an-amount", f"{R}.above"),
     (VALUE + 'above = "3천"', 5, "not-an-amount", f"{R}.above"),
-    (VALUE + 'above = "30%"', 5, "not-an-amount", f"{R}.above"),
+    (VALUE + 'above = "30%"', 5, "percent", f"{R}.above"),
     (VALUE + 'above = "３만"', 5, "not-an-amount", f"{R}.above"),
     (VALUE + 'above = "nan"', 5, "not-an-amount", f"{R}.above"),
     (VALUE + "above = 1e19", 5, "too-large-a-number", f"{R}.above"),
@@ -197,7 +200,7 @@ MISUSES = [
     (HEAD + CONDITION + 'message = """\nok\n{{ value |\n"""', 8, "template-broken", f"{R}.message"),
     (HEAD + CONDITION + 'message = """ok\n\n{{ valeu }}"""', 8, "template-unknown-variable", f"{R}.message"),
     (HEAD + CONDITION + 'message = """ok \\\n\n{{ valeu }}"""', 6, "template-unknown-variable", f"{R}.message"),
-    (HEAD + CONDITION + "title = '{{ labels.team }}'", 6, "template-unknown-key", f"{R}.title"),
+    (HEAD + CONDITION + "title = '{{ labels.team }}'", 6, "template-unknown-label", f"{R}.title"),
     (HEAD + CONDITION + "title = '{{ values[\"net_volume[5m]\"] }}'", 6, "template-unknown-key", f"{R}.title"),
     (HEAD + CONDITION + 'title = "{{ value + 1 }}"', 6, "template-fails-undefined", f"{R}.title"),
     (HEAD + CONDITION + 'title = "' + "x" * 4097 + '"', 6, "too-long", f"{R}.title"),
@@ -355,3 +358,26 @@ def test_ten_thousand_rules_are_read_in_bounded_time(tmp_path: Path, rule: str) 
     except ConfigurationError as error:
         assert len(error.problems) >= 30_000
     assert time.process_time() - start < 60  # 3 to 9 s measured
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (HEAD + 'metric = "imbalance"\nabove = "30%"', "a ratio is written without %, as 0.3"),
+        (HEAD + 'metric = "imbalance"\nabove = "-12.5 %"', "a ratio is written without %, as -0.125"),
+        ('[[rule]]\nname = "r"\nsymbols = [5930]\n' + CONDITION, 'a code is text in quotes: "005930"'),
+        (HEAD + CONDITION + 'severity = "high"', 'high is not one of "info", "warning", "critical"'),
+        (HEAD + CONDITION + 'notify = ["pager"]', 'no notifier is named "pager"; there are: desk, terminal'),
+        (
+            HEAD + CONDITION + 'title = "{{ labels.team }}"',
+            'the rule "r" has no label "team"; where only some have it, write {% if labels.team is defined %} … {% endif %}',
+        ),
+        (
+            HEAD + CONDITION + 'labels = { desk = "a" }\ntitle = \'{{ labels["a team"] }}\'',
+            'write {% if labels["a team"] is defined %} … {% endif %}; there are: desk',
+        ),
+    ],
+)
+def test_what_is_said_leads_to_what_is_right(tmp_path: Path, text: str, said: str) -> None:
+    (problem,) = problems_of(tmp_path, a=text)
+    assert problem.message(Locale.EN).endswith(said)

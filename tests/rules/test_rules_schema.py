@@ -52,6 +52,8 @@ SEEN = {
     "too-large-a-number",
     "not-one-of",
     "not-a-time",
+    "percent",
+    "code-not-text",
 }
 """Mistakes that an editor underlines while they are typed."""
 UNSEEN = {"above = nan", "reset = nan", "inside = [nan", 'name = " "', '"99999999999조"'}
