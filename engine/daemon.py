@@ -21,12 +21,13 @@ from engine.delivery.deliver import Delivery
 from engine.delivery.notice import Notice
 from engine.errors import PgmwatchError
 from engine.evaluating import Evaluating
+from engine.evaluation.engine import Engine
 from engine.following import Following
 from engine.gap import Gap
 from engine.incidents.monitor import Monitor
 from engine.incidents.outage import is_hopeless
 from engine.incidents.upkeep import Upkeep, What
-from engine.locale import Locale
+from engine.locale import Locale, Text
 from engine.ops import control, rule_list, state_folder, why
 from engine.problems import Problem
 from engine.ready import Ready
@@ -39,11 +40,18 @@ from engine.state_files import StateFiles
 from engine.stopping import ENDED, REFUSED, Stopping
 from engine.store.outbox import Outbox
 from engine.stream import Start
+from engine.text import quoted
 from engine.upstream import Upstream
 from engine.watching import signature, signature_of_file
 
 log = logging.getLogger(__name__)
 
+_MAX_NAMED = 20
+"""Rules that one line of the log names."""
+_READING = Text(
+    "the day's recording is still being read; ask again in a moment",
+    "오늘 기록을 아직 읽는 중입니다. 잠시 후 다시 물어보세요",
+)
 _LOOK_S = 1.0
 """How often somebody looks after the feeds: system alerts are a matter of ten seconds."""
 _SIMULATED_ACCOUNT = Account(name="simulator", app_key=SecretStr("SIMULATED-KEY"), app_secret=SecretStr("SIMULATED"))
@@ -192,7 +200,9 @@ class _Daemon:
         if self._player is None:
             background.start_soon(self._evaluating.run)
             await silences.read()
-            await self._evaluating.begin()
+            unused = await self._evaluating.begin()
+            self._evaluating.say(self._upkeep.trouble(What.PAST, unused, self._clock.now()))
+            self._say_if_nothing_is_watched()
         else:
             background.start_soon(self._evaluating.keeper.run)
             background.start_soon(self._play, self._player, stopping)
@@ -290,6 +300,7 @@ class _Daemon:
         self._hear(What.RULES, ())
         rules, symbols = found.plan.rules, found.plan.symbols
         if rules == before:
+            log.info("rules read again: nothing has changed")
             return
         self._delivery.add(found.targets)
         lacks = self._evaluating.take_rules(found.plan)
@@ -304,6 +315,18 @@ class _Daemon:
             len(symbols),
             (trio.current_time() - began) * 1000,
         )
+        gone = sorted({rule.name for rule in before if rule.enabled} - {rule.name for rule in rules if rule.enabled})
+        if gone:
+            log.warning(
+                "rules no longer in force count=%d names=%s", len(gone), ",".join(map(quoted, gone[:_MAX_NAMED]))
+            )
+        self._say_if_nothing_is_watched()
+
+    def _say_if_nothing_is_watched(self) -> None:
+        """An empty folder is a valid set of rules; a daemon that watches nothing is hardly ever meant."""
+        plan = self._ready.plan
+        none = None if plan.enabled_rules else str(plan.configuration.rules_folder)
+        self._evaluating.say(self._upkeep.trouble(What.NOTHING, none, self._clock.now()))
 
     def _take_silences(self, silences: tuple[Silence, ...]) -> None:
         self._hear(What.SILENCES, ())
@@ -325,13 +348,19 @@ class _Daemon:
     def _answers(self) -> dict[str, control.Handler]:
         return {"status": self._status, "rules": self._rule_list, "why": self._why}
 
+    def _stand(self) -> Engine:
+        """The engine, once it stands where the last run left off. Before, what it says is of some moment of the day."""
+        if self._evaluating.evaluator.is_held and self._player is None:
+            raise PgmwatchError(_READING.of(self._settings.locale))
+        return self._evaluating.engine
+
     def _why(self, request: Mapping[str, Any]) -> dict[str, Any]:
         rule, symbol = str(request.get("rule")), str(request.get("symbol"))
-        plan, engine = self._ready.plan, self._evaluating.engine
+        plan, engine = self._ready.plan, self._stand()
         return why.answer(plan.rules, plan.master, engine.explain, rule=rule, symbol=symbol)
 
     def _rule_list(self, _request: Mapping[str, Any]) -> dict[str, Any]:
-        in_force, engine = self._evaluating.in_force, self._evaluating.engine
+        in_force, engine = self._evaluating.in_force, self._stand()
         return rule_list.of(
             in_force.plan.rules,
             since=in_force.since,
@@ -343,6 +372,7 @@ class _Daemon:
 
     def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         now, engine = self._clock.now(), self._evaluating.engine
+        is_recovering = self._evaluating.evaluator.is_held and self._player is None
         return {
             "daemon": {
                 "version": __version__,
@@ -351,12 +381,15 @@ class _Daemon:
                 "started": kst.iso(self._started),
                 "up_s": (now - self._started) // kst.SECOND_NS,
                 "config_changed": self._config_changed,
+                "recovering": is_recovering,
             },
+            "troubles": [reason for what in What for reason in self._upkeep.troubled(what)],
+            "silences": self._evaluating.silences_in_force(),
             "not_covered": list(self._upstream.not_covered),
             "feeds": [status.of_feed(feed, now) for feed in self._upstream.status()],
             "evaluation": status.of_evaluation(
                 len(self._ready.plan.enabled_rules),
-                engine.state(inactive=False),
+                () if is_recovering else engine.state(inactive=False),
                 engine.counters,
                 self._evaluating.evaluator.lag_ns,
             ),

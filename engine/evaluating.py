@@ -6,7 +6,8 @@ rules and the silences, changes here, between two events.
 
 import gc
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import trio
 
@@ -24,8 +25,10 @@ from engine.gap import Gap
 from engine.in_force import InForce
 from engine.keeper import Keeper, Work
 from engine.kst import SECOND_NS, date_of, day_number
+from engine.locale import Locale, Text
 from engine.plan import Plan
 from engine.recording import reader
+from engine.recording.reader import UnreadableRecordingError
 from engine.silences.model import Silence
 from engine.state_files import StateFiles
 from engine.store.batch import Ending
@@ -36,6 +39,10 @@ log = logging.getLogger(__name__)
 
 _CHECKPOINT_NS = 60 * SECOND_NS
 """How much of a day's recording a restart has to evaluate again at most; writing one takes milliseconds."""
+_FUTURE = Text(
+    "something in it lies in the future, so a clock was wrong then or is now",
+    "미래의 시각이 들어 있습니다. 그때나 지금 시계가 틀렸습니다",
+)
 
 
 class Evaluating:
@@ -59,7 +66,8 @@ class Evaluating:
         self._endings: list[Transition] = []
         self.engine = Engine(plan.enabled_rules, plan.configuration.hours(), self._note)
         self.evaluator = Evaluator(self.engine, clock, self._commit, plan.symbols, on_gap, held=True)
-        mark = self._started if files.past.mark is None else files.past.mark
+        past = files.past.mark
+        mark = self._started if past is None or past > self._started else past
         self.keeper = Keeper(files.writer, files.database, tell, mark)
         settings = plan.configuration.settings
         self._locale = settings.locale
@@ -76,15 +84,18 @@ class Evaluating:
             nursery.start_soon(self.keeper.run)
             nursery.start_soon(self.evaluator.run)
 
-    async def begin(self) -> None:
-        """Bring the engine to where the last run left off, beside the feeds; what they bring is evaluated then."""
+    async def begin(self) -> str | None:
+        """Bring the engine to where the last run left off, beside the feeds; what they bring is evaluated then.
+
+        → why not all that was remembered could be used.
+        """
         began, past = trio.current_time(), self._files.past
-        recording = [self._files.recording] if self._files.recording is not None else []
-        day = day_number(self._started)
+        recorded = _Recorded(self._files.recording, self._locale)
         gc.disable()  # a million records that stay would be looked through again and again: a third of the time
         try:
             found = await trio.to_thread.run_sync(
-                lambda: restart.recover(self.engine, reader.events(recording), past, day), abandon_on_cancel=True
+                lambda: restart.recover(self.engine, recorded.events(), past, self._started),
+                abandon_on_cancel=True,
             )
         finally:
             gc.enable()
@@ -96,6 +107,8 @@ class Evaluating:
         )
         self._commit((), found.alerts)
         self.evaluator.release()
+        self.keep_everything()
+        return recorded.unread or (_FUTURE.of(self._locale) if found.distrusted else None)
 
     async def finish(self, seconds: float) -> None:
         """Evaluate and keep what has come last; what a disk does not take within `seconds` is told all the same."""
@@ -200,18 +213,23 @@ class Evaluating:
         """A window is longer than any was before: what it starts from stands in the day's recording."""
         began, today = trio.current_time(), date_of(day_number(self._clock.now()))
         await self.keeper.caught_up()
-        recording = reader.day_file(self._configuration.recordings_folder, today)
-        if recording is None:
-            return
-        past = Engine(self.in_force.plan.enabled_rules, self._configuration.hours())
+        folder, rules, hours = (
+            self._configuration.recordings_folder,
+            self.in_force.plan.enabled_rules,
+            self._configuration.hours(),
+        )
 
-        def learn() -> None:
-            for event in reader.events([recording]):
+        def learn() -> tuple[Engine, str | None]:
+            past = Engine(rules, hours)
+            recorded = _Recorded(reader.day_file(folder, today), self._locale)
+            for event in recorded.events():
                 past.learn(event)
+            return past, recorded.unread
 
-        await trio.to_thread.run_sync(learn, abandon_on_cancel=True)
+        past, unread = await trio.to_thread.run_sync(learn, abandon_on_cancel=True)
         self.engine.adopt_past(past)
-        log.info("rules learned the day so far seconds=%.2f", trio.current_time() - began)
+        seconds = trio.current_time() - began
+        log.info("rules learned the day so far seconds=%.2f unread=%s", seconds, quoted(unread or "nothing"))
 
     def take_silences(self, silences: tuple[Silence, ...]) -> None:
         """These instead of the ones before."""
@@ -221,8 +239,27 @@ class Evaluating:
         evaluated = 0 if self.evaluator.is_held else self.evaluator.settle()  # held: the past comes first
         self.engine.silence(silences, evaluated)
         self.keep_everything()
+        log.info("silences in force=%d", self.silences_in_force())
+
+    def silences_in_force(self) -> int:
         now = self._clock.now()
-        log.info("silences in force=%d", sum(each.start <= now < each.until for each in silences))
+        return sum(each.start <= now < each.until for each in self._silences)
+
+
+class _Recorded:
+    """The day's recording as far as it can be read: a disk may fail in the middle of it."""
+
+    def __init__(self, path: Path | None, locale: Locale) -> None:
+        self._paths = [] if path is None else [path]
+        self._locale = locale
+        self.unread: str | None = None
+        """Why it could not be read to its end."""
+
+    def events(self) -> Iterator[Event]:
+        try:
+            yield from reader.events(self._paths)
+        except UnreadableRecordingError as error:
+            self.unread = error.text(self._locale)
 
 
 def _log_transition(change: Transition) -> None:

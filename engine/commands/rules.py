@@ -25,6 +25,8 @@ def rules_list(path: Path, as_json: bool) -> int:
     configuration, found = daemon.ask(path, "rules")
     if as_json:
         click.echo("".join(f"{json.dumps(rule, ensure_ascii=False)}\n" for rule in found["rules"]), nl=False)
+        for reason in found["refused"]:
+            click.echo(reason, err=True)
     else:
         click.echo("\n".join(rule_list.lines(found, configuration.settings.locale)))
     return FINE

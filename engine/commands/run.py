@@ -1,6 +1,7 @@
 """`pgmwatch run`: the daemon."""
 
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -19,6 +20,8 @@ from engine.errors import ConfigurationError, PlaceError
 @click.pass_obj
 def run(path: Path, notify: tuple[str, ...]) -> int:
     """The daemon, in the foreground. SIGTERM and SIGINT (Ctrl-C) end it cleanly within 10 s."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload that is asked for while it starts ends nothing
+
     from engine import daemon, log, ready
 
     try:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from engine.alert import Alert
 from engine.evaluation.adoption import merged
-from engine.evaluation.checkpoint import Checkpoint
+from engine.evaluation.checkpoint import Checkpoint, WatchState
 from engine.evaluation.explanation import Explanation
 from engine.evaluation.gate import Drop, latest_time, refusal
 from engine.evaluation.lifecycle import NOTHING_SENT, REST
@@ -156,19 +156,17 @@ class Engine:
         self._put_in_place(roster)
         for watch in roster.watches:
             watch.hush(quiet(self._silences, watch.rule, watch.symbol, now), now)
-            self._inherit(watch, before.get(watch.key))
+            prior = before.get(watch.key)
+            self._inherit(watch, None if prior is None else prior.state())
         self._unlooked = True
         return self._end_those_that_differ(before.values(), now)
 
-    def _inherit(self, watch: Watch, prior: Watch | None) -> None:
-        if prior is None:
-            left = self._left.pop(watch.key, None)
-            if left is not None:
-                watch.stand(left)
-        elif prior.fingerprint == watch.fingerprint:
-            watch.resume(prior.state())
-        else:
-            watch.stand(prior.standing())
+    def _inherit(self, watch: Watch, prior: WatchState | None) -> None:
+        left = self._left.pop(watch.key, None)
+        if prior is not None:
+            watch.resume(prior)
+        elif left is not None:
+            watch.stand(left)
 
     def _end_those_that_differ(self, before: Iterable[Watch], now: int) -> tuple[Transition, ...]:
         ended = []
@@ -273,15 +271,16 @@ class Engine:
         return self._left[key] if watch is None else watch.standing()
 
     def stand(self, standings: Sequence[Standing], now: int) -> None:
-        """Lives and counts are these, as of `now`; memories stay as they are. What is not named is at rest.
+        """Lives and counts are these, as of `now`; memories stay as they are. What is not named is at rest, or pending.
 
-        Of another definition only the count is taken, of an earlier date nothing. Nobody is told of a transition.
+        Pending is never stored: where it is found here and nothing speaks against it, it goes on. Of another definition
+        only the count is taken, of an earlier date nothing. Nobody is told of a transition.
         """
-        self._arrive(now)
-        midnight = day_start(day_number(self._now or now))
-        stored: dict[Key, Standing] = {standing.key: standing.since(midnight) for standing in standings}
+        now = self._arrive(now)
+        midnight = day_start(day_number(now))
+        stored: dict[Key, Standing] = {standing.key: standing.between(midnight, now) for standing in standings}
         for watch in self._watches:
-            watch.stand(stored.pop(watch.key, Standing(*watch.key, watch.fingerprint)))
+            watch.outlive(stored.pop(watch.key, Standing(*watch.key, watch.fingerprint)))
         self._left = {key: replace(standing, life=REST) for key, standing in stored.items()}
         self._changes.clear()
 
@@ -290,41 +289,38 @@ class Engine:
         left = (standing for standing in self._left.values() if not standing.is_at_rest)
         return Checkpoint(self._now, tuple(watch.state() for watch in self._watches), tuple(left))
 
-    def fits(self, checkpoint: Checkpoint) -> bool:
-        """Whether it speaks of every rule and symbol as they are defined now."""
-        known = {(*state.standing.key, state.standing.fingerprint) for state in checkpoint.watches}
-        return all((*watch.key, watch.fingerprint) in known for watch in self._watches)
-
     def restore(self, checkpoint: Checkpoint) -> bool:
         """Go on from there, after `learn` of everything up to its moment, and of nothing later.
 
-        False: it does not speak of every rule and symbol as they are defined now, or something later was learned;
-        nothing was changed.
+        What it does not know as it is defined now starts there as by a `reload`. False: something later was learned, or
+        the checkpoint is of another date; nothing was changed.
         """
-        if self._now is not None and (checkpoint.now is None or checkpoint.now < self._now):
-            return False
-        states = {(*state.standing.key, state.standing.fingerprint): state for state in checkpoint.watches}
-        found = [states.get((*watch.key, watch.fingerprint)) for watch in self._watches]
-        if None in found:
+        if not self._may_go_on_from(checkpoint.now):
             return False
         if checkpoint.now is not None:
             self._arrive(checkpoint.now)
-        for watch, state in zip(self._watches, found, strict=True):
-            if state is not None:
-                watch.resume(state)
-        ours = {(*watch.key, watch.fingerprint) for watch in self._watches}
-        gone = (state.standing for key, state in states.items() if key not in ours)
-        self._left = {standing.key: replace(standing, life=REST) for standing in (*checkpoint.left, *gone)}
+        states = {state.standing.key: state for state in checkpoint.watches}
+        self._left = {standing.key: standing for standing in checkpoint.left}
+        for watch in self._watches:
+            self._inherit(watch, states.pop(watch.key, None))
+        self._left |= {key: replace(state.standing, life=REST) for key, state in states.items()}
         self._changes.clear()
         return True
 
-    def _arrive(self, now: int) -> None:
-        """Time has come to `now`, and the ticks before it are over."""
+    def _may_go_on_from(self, then: int | None) -> bool:
+        """`then`: the moment of a checkpoint."""
+        if self._now is None or then is None:
+            return self._now is None
+        return then >= self._now and day_number(then) == day_number(self._now)
+
+    def _arrive(self, now: int) -> int:
+        """Time has come to `now`, and the ticks before it are over. → what time it is, which never falls."""
         before = self._begin(now) if self._now is None else self._now
         now = max(now, before)
         self._next_tick = max(self._next_tick, _whole_second(now))
         self._reach(now)
         self._unlooked = True
+        return now
 
     # Time
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -179,13 +179,21 @@ class Watch:
         self._life = standing.life if standing.fingerprint == self.fingerprint else REST
         self._tally = standing.tally
 
+    def outlive(self, stored: Standing) -> None:
+        """What was stored wins. It never says pending, so what is pending here by itself is so still."""
+        alike = stored.fingerprint == self.fingerprint and stored.life == REST
+        pending = alike and self._life.phase is Phase.PENDING
+        self.stand(replace(stored, life=self._life) if pending else stored)
+
     def state(self) -> WatchState:
         memories = tuple(check.memory() for _, check in self._checks)
         return WatchState(self.standing(), memories, tuple(self._values), tuple(self._truths), self._verdict)
 
     def resume(self, state: WatchState) -> None:
-        """Go on where a watch of the same definition stood, with its memories."""
+        """Go on where a watch of the same definition stood, with its memories. Of another one only the tally counts."""
         self.stand(state.standing)
+        if state.standing.fingerprint != self.fingerprint:
+            return
         for (_, check), memory in zip(self._checks, state.memories, strict=True):
             check.remember(memory)
         self._values, self._truths, self._verdict = state.values, state.truths, state.verdict

@@ -41,6 +41,15 @@ _WITHHELD = Text(
 _FINE = Text("all is well", "이상 없음")
 
 _UP = Text("pgmwatch {version}, up {up}; {source}", "pgmwatch {version}, 가동 {up}; {source}")
+_RECOVERING = Text(
+    "the day's recording is being read; rules are evaluated after that",
+    "오늘 기록을 읽는 중입니다. 규칙은 그 뒤에 판정합니다",
+)
+_TROUBLE_NOW = Text("TROUBLE: {reason}", "문제: {reason}")
+_SILENCES = Text(
+    "silences in force: {count} (pgmwatch silence list)", "적용 중인 무음: {count}개(pgmwatch silence list)"
+)
+_NOTHING_WATCHED = Text("NOTHING IS WATCHED: no rule is in force", "감시하는 것이 없습니다: 적용 중인 규칙이 없습니다")
 _CONFIG_CHANGED = Text(
     "config.toml has changed since the start: restart to use it",
     "config.toml이 시작한 뒤 바뀌었습니다. 적용하려면 다시 시작하세요",
@@ -170,6 +179,13 @@ def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> l
     lines = [_UP.of(locale).format(version=daemon["version"], up=duration_text(daemon["up_s"]), source=source)]
     if daemon["config_changed"]:
         lines.append(_CONFIG_CHANGED.of(locale))
+    if daemon["recovering"]:
+        lines.append(_RECOVERING.of(locale))
+    lines += [_TROUBLE_NOW.of(locale).format(reason=clean(reason)) for reason in status["troubles"]]
+    if status["silences"]:
+        lines.append(_SILENCES.of(locale).format(count=status["silences"]))
+    if not status["evaluation"]["rules"]:
+        lines.append(_NOTHING_WATCHED.of(locale))
     for feed in status["feeds"]:
         lines += _feed_lines(feed, master, locale)
     if status["not_covered"]:

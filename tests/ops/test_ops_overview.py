@@ -109,7 +109,16 @@ def status() -> dict[str, Any]:
     state = {"phase": "firing", "rule": "r", "symbol": "@semis\x1b[2J", "since": "2026-11-20T09:05:30.000000+09:00",
              "blind": False}  # fmt: skip
     return {
-        "daemon": {"version": "1", "up_s": 3, "source": "simulator", "market": "KRX", "config_changed": False},
+        "daemon": {
+            "version": "1",
+            "up_s": 3,
+            "source": "simulator",
+            "market": "KRX",
+            "config_changed": False,
+            "recovering": False,
+        },
+        "troubles": [],
+        "silences": 0,
         "not_covered": [],
         "feeds": [feed],
         "evaluation": {"rules": 1, "dropped": {"early": 2}, "corrections": 5, "lag_ms": 0, "states": [state]},
