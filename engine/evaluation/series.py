@@ -4,7 +4,7 @@ Moments and windows are nanoseconds. Nothing here decides anything about rules.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +25,12 @@ GRACE_NS = 120 * SECOND_NS
 _TIDY_FROM = 1024
 """Records kept before looking for ones that no window needs: below this, looking costs more than keeping."""
 
+
+_MARKS = 1_000
+"""Losses and acknowledgements kept of a symbol without a record: those of the seconds in which a recording is read."""
+
+Mark = tuple[int, bool]
+"""When the upstream was lost (True) or acknowledged (False)."""
 
 LookbackKey = tuple[int, bool]
 """A window in ns, and whether it is over counters (or over levels)."""
@@ -60,7 +66,7 @@ class Total(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that a series knows of its date, but for who is subscribed. The fields are those of `Series`."""
+    """All that a series knows of its date. The fields are those of `Series`."""
 
     latest: Record | None
     latest_at: int
@@ -75,15 +81,22 @@ class Known:
     spans: tuple[tuple[int, int], ...]
     """Blindnesses; the last one ends never while it lasts."""
     blind: bool
+    blind_until: int
+    up_since: int | None
+    marks: tuple[Mark, ...]
+    """From before the first record: they matter to nobody but who learns that there was an earlier one."""
+    marked: bool
+    """Whether any mark has been heard, ever."""
 
 
 class Series:
-    """One symbol. `up_since` and nothing else outlives the date."""
+    """One symbol. `up_since`, and whether any mark has been heard, and nothing else outlives the date."""
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.totals: list[Total] = []
         self.up_since: int | None = None
+        self._marked = False
         self._lookbacks: dict[LookbackKey, Lookback] = {}
         self._longest_ns = 0
         self.begin(0)
@@ -103,6 +116,7 @@ class Series:
         self._records: list[Record] = []
         self._tidy_at = _TIDY_FROM
         self._spans: list[tuple[int, int]] = []
+        self._marks: list[Mark] = []
         self._doubt()
 
     def __repr__(self) -> str:
@@ -195,16 +209,25 @@ class Series:
         if self.up_since is not None:
             return
         self.up_since = t
+        self._note_mark(t, lost=False)
         if self.blind:
             self.blind_until = t + GRACE_NS
 
     def lose(self, since: int) -> None:
         """The upstream is lost; without a record of the day there is nothing to be blind to."""
+        if self.up_since is not None or not self._marks:
+            self._note_mark(since, lost=True)
         self.up_since = None
         self.blind_until = NEVER
         if not self.blind and self.latest is not None:
             self.blind = True
             self._spans.append((since, NEVER))
+
+    def _note_mark(self, t: int, *, lost: bool) -> None:
+        self._marked = True
+        if self.latest is None:
+            self._marks.append((t, lost))
+            del self._marks[:-_MARKS]
 
     def see(self, t: int) -> None:
         """Blindness ends at `t`. Spans that no window can start in any more are dropped on the way."""
@@ -259,10 +282,14 @@ class Series:
             records=tuple(self._records),
             spans=tuple(self._spans),
             blind=self.blind,
+            blind_until=self.blind_until,
+            up_since=self.up_since,
+            marks=tuple(self._marks),
+            marked=self._marked,
         )
 
     def know(self, known: Known) -> None:
-        """Go on from there instead; of the marks of today it is ours that count."""
+        """Go on from there instead."""
         if self.latest is None and known.latest is not None:
             for total in self.totals:
                 total.join(self, known.latest)
@@ -271,10 +298,24 @@ class Series:
         self._whole_from = known.whole_from
         self._times, self._records, self._spans = [*known.times], [*known.records], [*known.spans]
         self._tidy_at = max(_TIDY_FROM, 2 * len(self._times))
-        self.blind = known.blind
-        if self.blind and self.up_since is not None:
-            self.blind_until = self.up_since + GRACE_NS
+        self.blind, self.blind_until = known.blind, known.blind_until
+        self.up_since, self._marks, self._marked = known.up_since, [*known.marks], known.marked
         self._doubt()
+
+
+def heard_on(known: Known, marks: Iterable[Mark]) -> Known:
+    """What a series that knows this knows after these marks as well."""
+    series = Series("")
+    series.lookback(NEVER, cumulative=True)  # nothing is too old to be kept
+    series.know(known)
+    for t, lost in marks:
+        if series.blind_until <= t:
+            series.see(series.blind_until)
+        if lost:
+            series.lose(t)
+        else:
+            series.up(t)
+    return series.known()
 
 
 class Lookback:
