@@ -12,6 +12,8 @@ import click
 
 from engine.commands.output import BAD_CONFIGURATION, FINE, NO, complain, say_problems
 from engine.errors import ConfigurationError
+from engine.locale import Text
+from engine.text import clean
 
 if TYPE_CHECKING:
     from engine.config.load import Configuration
@@ -20,6 +22,24 @@ if TYPE_CHECKING:
     from engine.symbols.master import Master
 
 _T = TypeVar("_T")
+
+_WHAT = Text(
+    "say what to silence: --rule, --symbol or --label, or else --all",
+    "무엇을 끌지 --rule, --symbol, --label로 지정하세요. 모두 끄려면 --all",
+)
+_ALL_AND_MORE = Text(
+    "--all silences everything and excludes --rule, --symbol and --label: leave out one or the other",
+    "--all은 모든 알림을 끄므로 --rule, --symbol, --label과 함께 쓸 수 없습니다. 한쪽을 빼세요",
+)
+_HOW_LONG = Text(
+    "say for how long: one of --for, --until and --until-close",
+    "언제까지인지 --for, --until, --until-close 중 하나로 지정하세요",
+)
+_WHICH = Text(
+    "say which: the ids that `silence list` shows, or --rule",
+    "어느 것인지 `silence list`에 나오는 ID나 --rule로 지정하세요",
+)
+_LABEL = Text('--label "{found}": write KEY=VALUE', '--label "{found}": KEY=VALUE 꼴로 쓰세요')
 
 
 @click.group()
@@ -53,10 +73,14 @@ def silence_add(
     from engine.silences import file, moments, words
     from engine.silences.model import Silence
 
-    if bool(rule or symbol or labels) == everything:
-        raise click.UsageError("say what to silence: --rule, --symbol or --label, or else --all")
+    named = bool(rule or symbol or labels)
+    if named and everything:
+        raise _misused(_ALL_AND_MORE, path)
+    if not (named or everything):
+        raise _misused(_WHAT, path)
     if (duration is not None) + (end is not None) + until_close != 1:
-        raise click.UsageError("say for how long: one of --for, --until and --until-close")
+        raise _misused(_HOW_LONG, path)
+    labelled = _labels(labels, path)
     configuration, master = _read(path)
     locale, now = configuration.settings.locale, time.time_ns()
     try:
@@ -67,11 +91,11 @@ def silence_add(
     except moments.MomentError as error:
         complain(error.text(locale))
         return BAD_CONFIGURATION
-    asked = Silence(moments.whole_second(now), until, rule, symbol, _labels(labels), comment)
+    asked = Silence(moments.whole_second(now), until, rule, symbol, labelled, comment)
     new = _or_end(path, configuration, lambda: file.entry(asked, master))
     _or_end(path, configuration, lambda: file.change(configuration.silences_file, master, partial(_with, new), now))
     click.echo(words.added(new, master, now, locale))
-    if doubt := words.doubt(new.silence, _rules(configuration, master), locale):
+    for doubt in words.doubts(new, _rules(configuration, master), now, locale):
         complain(doubt)
     return FINE
 
@@ -105,7 +129,7 @@ def silence_remove(path: Path, idents: tuple[str, ...], rule: str | None) -> int
     from engine.silences import file, words
 
     if not idents and rule is None:
-        raise click.UsageError("say which: the ids that `silence list` shows, or --rule")
+        raise _misused(_WHICH, path)
     configuration, master = _read(path)
     locale, now = configuration.settings.locale, time.time_ns()
     gone: list[Entry] = []
@@ -124,6 +148,12 @@ def silence_remove(path: Path, idents: tuple[str, ...], rule: str | None) -> int
         complain(words.none_of_rule(rule, locale))
         return NO
     return NO if unknown else FINE
+
+
+def _misused(text: Text, path: Path, **found: str) -> click.UsageError:
+    from engine.config.load import locale_of
+
+    return click.UsageError(text.of(locale_of(path)).format(**found))
 
 
 def _read(path: Path) -> tuple["Configuration", "Master"]:
@@ -159,12 +189,12 @@ def _with(new: "Entry", old: tuple["Entry", ...]) -> list["Entry"]:
     return [*(each for each in old if each.id != new.id), new]
 
 
-def _labels(written: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _labels(written: Sequence[str], path: Path) -> tuple[tuple[str, str], ...]:
     found = {}
     for each in written:
         key, equals, value = each.partition("=")
         if not (key and equals):
-            raise click.UsageError(f'--label "{each}": write KEY=VALUE')
+            raise _misused(_LABEL, path, found=clean(each))
         found[key] = value
     return tuple(found.items())
 

@@ -33,7 +33,7 @@ def after(duration: str, now: int) -> int:
             )
         ) from None
     if not length:
-        raise MomentError(Text("a silence must be longer than 0s", "무음은 0s보다 길어야 합니다"))
+        raise MomentError(Text("a silence must be longer than 0 s", "무음은 0초보다 길어야 합니다"))
     return -(-(now + length) // SECOND_NS) * SECOND_NS
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine import kst
-from engine.kst import SECOND_NS
+from engine.delivery.words import duration
+from engine.kst import DAY_NS, SECOND_NS
 from engine.locale import Locale, Text
 from engine.problems import DID_YOU_MEAN, nearest
 from engine.rules.model import Rule
@@ -12,12 +13,14 @@ from engine.silences.file import Entry
 from engine.silences.model import Silence
 from engine.symbols.master import Master
 from engine.text import clean
-from engine.units import duration_text
+
+LONG_NS = 90 * DAY_NS
+"""Who silences for longer has mistyped a year, or wants the rule switched off."""
 
 _EVERYTHING = Text("everything", "모든 알림")
 _RULE = Text('rule "{name}"', '규칙 "{name}"')
 _LABEL = Text("label {key}={value}", "라벨 {key}={value}")
-_IN_FORCE = Text("until {until} KST (for {left})", "{until} KST까지 ({left} 남음)")
+_IN_FORCE = Text("until {until} KST ({left} left)", "{until} KST까지 ({left} 남음)")
 _TO_COME = Text("from {start} until {until} KST", "{start}부터 {until} KST까지")
 _OVER = Text("over since {until} KST", "{until} KST에 끝남")
 _ADDED = Text("silenced: {line}", "무음 설정: {line}")
@@ -28,6 +31,10 @@ _NONE_OF_RULE = Text('no silence names the rule "{rule}"', '규칙 "{rule}"의 �
 _FITS_NOTHING = Text(
     "fits no rule and symbol that is watched now; it is kept all the same",
     "지금 감시 중인 규칙과 종목 중 맞는 것이 없습니다. 그래도 저장했습니다",
+)
+_LONG = Text(
+    "lasts {days} days; is that meant? To end it: pgmwatch silence remove {ident}",
+    "{days}일 동안 이어집니다. 의도한 것이 아니면 pgmwatch silence remove {ident}로 해제하세요",
 )
 _RULES_UNREADABLE = Text(
     "the rules have mistakes (pgmwatch check), so nobody can say whether it fits one",
@@ -50,6 +57,7 @@ def of_entry(entry: Entry, now: int) -> dict[str, Any]:
         "rule": said.rule,
         "symbol": said.symbol,
         "labels": dict(said.labels),
+        "all": not (said.rule or said.symbol or said.labels),
         "from": kst.iso(said.start),
         "until": kst.iso(said.until),
         "comment": said.comment,
@@ -57,7 +65,7 @@ def of_entry(entry: Entry, now: int) -> dict[str, Any]:
 
 
 def line(entry: Entry, master: Master, now: int, locale: Locale) -> str:
-    """`3f2a1c  until 15:30 KST (for 2h)  삼성전자(005930)  # why`."""
+    """`3f2a1c  until 15:30 KST (2 h left)  삼성전자(005930)  # why`."""
     said = entry.silence
     comment = f"# {clean(said.comment)}" if said.comment else ""
     parts = (entry.id, _when(said, now, locale), _what(said, master, locale), comment)
@@ -94,8 +102,15 @@ def fits(silence: Silence, rules: Iterable[Rule]) -> bool:
     )
 
 
-def doubt(silence: Silence, rules: Sequence[Rule] | None, locale: Locale) -> str:
-    """What makes one wonder whether it was meant so; empty if nothing does. `rules` None: they cannot be read."""
+def doubts(entry: Entry, rules: Sequence[Rule] | None, now: int, locale: Locale) -> list[str]:
+    """What makes one wonder whether it was meant so. `rules` None: they cannot be read."""
+    days = (entry.silence.until - now) // DAY_NS
+    too_long = entry.silence.until - now > LONG_NS
+    long = _LONG.of(locale).format(days=f"{days:,}", ident=entry.id) if too_long else ""
+    return list(filter(None, (_doubt_of_fit(entry.silence, rules, locale), long)))
+
+
+def _doubt_of_fit(silence: Silence, rules: Sequence[Rule] | None, locale: Locale) -> str:
     if rules is None:
         return _RULES_UNREADABLE.of(locale)
     if fits(silence, rules):
@@ -118,7 +133,7 @@ def _when(said: Silence, now: int, locale: Locale) -> str:
     now_is = state(said, now)
     start, until = _shown(said.start, now), _shown(said.until, now)
     if now_is == "active":
-        left = duration_text((said.until - now) / SECOND_NS)
+        left = duration(-(-(said.until - now) // SECOND_NS) * SECOND_NS, locale)
         return _IN_FORCE.of(locale).format(until=until, left=left)
     return (_TO_COME if now_is == "pending" else _OVER).of(locale).format(start=start, until=until)
 

@@ -370,7 +370,7 @@ def test_ten_thousand_rules_are_read_in_bounded_time(tmp_path: Path, rule: str) 
         (HEAD + CONDITION + 'notify = ["pager"]', 'no notifier is named "pager"; there are: desk, terminal'),
         (
             HEAD + CONDITION + 'title = "{{ labels.team }}"',
-            'the rule "r" has no label "team"; where only some have it, write {% if labels.team is defined %} … {% endif %}',
+            'has no label "team"; where only some have it, write {% if labels.team is defined %} … {% endif %}',
         ),
         (
             HEAD + CONDITION + 'labels = { desk = "a" }\ntitle = \'{{ labels["a team"] }}\'',

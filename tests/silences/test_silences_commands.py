@@ -91,7 +91,7 @@ def test_add_writes_the_file_and_says_what_and_until_when(home: Home) -> None:
     code, stdout, stderr = home.run("add", "--rule", "buying", "--for", "2h", "--comment", "lunch")
     (ident,) = [each["id"] for each in home.listed()]
     assert (code, stderr) == (0, "")
-    assert stdout == f'silenced: {ident}  until 12:00 KST (for 2h)  rule "buying"  # lunch\n'
+    assert stdout == f'silenced: {ident}  until 12:00 KST (2 h left)  rule "buying"  # lunch\n'
     (silence,) = home.said()
     assert (silence.rule, silence.until - silence.start, silence.comment) == ("buying", 7_200 * SECOND_NS, "lunch")
 
@@ -99,7 +99,7 @@ def test_add_writes_the_file_and_says_what_and_until_when(home: Home) -> None:
 def test_in_korean(home: Home) -> None:
     home.configure('locale = "ko"\n')
     _, stdout, _ = home.run("add", "--symbol", "삼성전자", "--until", "2026-11-24T09:00")
-    assert stdout.endswith("2026-11-24 09:00 KST까지 (23h 남음)  삼성전자(005930)\n")
+    assert stdout.endswith("2026-11-24 09:00 KST까지 (23시간 남음)  삼성전자(005930)\n")
     assert stdout.startswith("무음 설정: ")
 
 
@@ -108,8 +108,8 @@ def test_list_shows_what_is_and_with_all_what_was(home: Home) -> None:
     home.run("add", "--symbol", "005930", "--label", "desk=semis", "--until", "15:00")
     home.run("add", "--all", "--for", "10m")
     assert [line.split("  ", 1)[1] for line in home.run("list")[1].splitlines()] == [
-        "until 15:00 KST (for 5h)  삼성전자(005930), label desk=semis",
-        "until 10:10 KST (for 10m)  everything",
+        "until 15:00 KST (5 h left)  삼성전자(005930), label desk=semis",
+        "until 10:10 KST (10 min left)  everything",
     ]
     home.at("2026-11-23T10:10:00")
     assert [each["symbol"] for each in home.listed()] == ["005930"]
@@ -129,10 +129,52 @@ def test_as_json_it_is_an_object_a_line(home: Home) -> None:
         "rule": None,
         "symbol": "005930",
         "labels": {"desk": "semis"},
+        "all": False,
         "from": "2026-11-23T10:00:00.000000+09:00",
         "until": "2026-11-24T00:00:00.000000+09:00",  # a simulated session ends with the day
         "comment": "점심",
     }
+
+
+def test_one_of_everything_says_so_as_json(home: Home) -> None:
+    home.run("add", "--all", "--for", "1h")
+    assert [each["all"] for each in home.listed()] == [True]
+
+
+def test_what_is_left_is_in_words_and_never_nothing(home: Home) -> None:
+    home.run("add", "--rule", "buying", "--until", "2026-11-24T00:08")
+    assert "(14 h 8 min left)" in home.run("list")[1]
+    home.at("2026-11-24T00:07:59")
+    assert "(1 s left)" in home.run("list")[1]
+
+
+@pytest.mark.parametrize(("until", "doubted"), [("2027-02-21T10:00", False), ("2027-02-21T10:01", True)])
+def test_one_that_lasts_for_a_season_is_doubted_and_written(home: Home, until: str, doubted: bool) -> None:
+    code, _, stderr = home.run("add", "--rule", "buying", "--until", until)
+    (found,) = home.listed()
+    assert code == 0
+    assert ("lasts 90 days; is that meant? To end it: pgmwatch silence remove " + found["id"] in stderr) == doubted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("add", "--all", "--rule", "a", "--for", "1h"), "함께 쓸 수 없습니다"),
+        (("add", "--for", "1h"), "무엇을 끌지"),
+        (("add", "--rule", "a"), "언제까지인지"),
+        (("add", "--label", "desk", "--for", "1h"), '--label "desk": KEY=VALUE 꼴로'),
+        (("remove",), "어느 것인지"),
+    ],
+    ids=str,
+)
+def test_wrong_use_is_told_in_the_users_language(home: Home, arguments: tuple[str, ...], said: str) -> None:
+    home.configure('locale = "ko"\n')
+    code, _, stderr = home.run(*arguments)
+    assert (code, said in stderr) == (2, True)
+
+
+def test_everything_and_a_rule_exclude_each_other(home: Home) -> None:
+    assert "excludes --rule, --symbol and --label" in home.run("add", "--all", "--rule", "a", "--for", "1h")[2]
 
 
 def test_one_that_is_to_come_is_shown_as_such(home: Home) -> None:

@@ -50,7 +50,7 @@ def test_a_day_of_other_hours_has_its_own_close() -> None:
     ("until", "now", "said", "said_in_korean"),
     [
         (partial(moments.after, "2x"), NOW, "no duration", "시간 길이가 아닙니다"),
-        (partial(moments.after, "0s"), NOW, "longer than 0s", "0s보다"),
+        (partial(moments.after, "0s"), NOW, "longer than 0 s", "0초보다"),
         (partial(moments.at, "25:00"), NOW, "no time", "시각이 아닙니다"),
         (partial(moments.at, "noon"), NOW, "no time", "시각이 아닙니다"),
         (partial(moments.at, "09:59"), NOW, "2026-11-23 09:59 KST is over", "이미 지났습니다"),
