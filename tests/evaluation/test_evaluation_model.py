@@ -13,12 +13,18 @@ from engine.evaluation.engine import Engine
 from engine.evaluation.lifecycle import REST, Phase
 from engine.evaluation.standing import Key, Standing
 from engine.kst import SECOND_NS, day_number
-from engine.rules.model import Rule
+from engine.rules.model import Condition, Group, Logic, Operator, Rule
 from engine.session import Hours
 from engine.stream import Event, Start
 
 Scenario = tuple[tuple[Rule, ...], Hours, list[Event]]
 Lively = tuple[tuple[Rule, ...], Hours, list[Step]]
+LOOKS = Rule(
+    name="looks",
+    symbols=SYMBOLS,
+    when=Group(Logic.ALL, (Condition("net_volume", Operator.ABOVE, 10**9, "125s", 125 * SECOND_NS),)),
+)
+"""Says nothing; because of it, all that any rule may ask for is known before it asks."""
 RELAXED = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
 
@@ -139,6 +145,26 @@ def test_a_restart_from_a_checkpoint_changes_nothing(scenario: Lively) -> None:
         assert [second.apply(event) for event in stream[cut:]] == said[cut:]
         assert second.state() == first.state()
         assert second.standings() == first.standings()
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=RELAXED)
+@given(lively_scenarios)
+def test_rules_edited_while_nothing_ran_start_at_the_checkpoint_as_by_a_reload(scenario: Lively) -> None:
+    rules, hours, steps = scenario
+    stream = [step for step in steps if not isinstance(step, (Hush, Reload))]
+    edited = next((step.rules for step in steps if isinstance(step, Reload)), rules)
+    cut = len(stream) // 2
+    first, second = Engine((*rules, LOOKS), hours), Engine((*edited, LOOKS), hours)
+    for event in stream[:cut]:
+        first.apply(event)
+        second.learn(event)
+    text = first.checkpoint().to_json()
+    first.reload((*edited, LOOKS), first.now or 0)
+    assert second.restore(Checkpoint.from_json(text))
+    for event in stream[cut:]:
+        assert timeless(second.apply(event)) == timeless(first.apply(event))
+    assert second.state() == first.state()
+    assert second.standings() == first.standings()
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=RELAXED)

@@ -49,12 +49,12 @@ def test_counts_of_a_removed_rule_end_with_the_day() -> None:
 
 
 def restarted(*standings: Standing) -> Stage:
-    """It fired at 09:10 and was away from 09:11 to 09:12."""
+    """It fired at 09:10 and was away for the last five seconds before 09:12."""
     stage = Stage(RULE)
     stage.engine.learn(Up(at("08:50:00"), ("*",)))
     stage.engine.learn(Frame(FIRED, (record(FIRED, buy_volume=1),), ""))
-    stage.engine.learn(Alive(at("09:11:00")))
-    stage.engine.stand(standings, at("09:11:00"))
+    stage.engine.learn(Alive(at("09:11:55")))
+    stage.engine.stand(standings, at("09:11:55"))
     stage.start("09:12:00")
     return stage
 
@@ -140,12 +140,62 @@ def test_what_is_no_checkpoint(text: str) -> None:
         Checkpoint.from_json(text)
 
 
-def test_a_checkpoint_of_other_rules_changes_nothing() -> None:
-    made = checkpoint()
-    stage = Stage(RULE, rule(BUYING, name="new"))
+def test_a_rule_that_a_checkpoint_does_not_know_starts_there() -> None:
+    """It was edited or added while the daemon was away: the others go on, and the day is not evaluated for it."""
+    made = Stage(RULE, rule(BUYING, name="edited", cooldown="1m"), rule(BUYING, name="left"))
+    made.record("09:10:00", buy_volume=1)
+    made.reload("09:10:00.5", RULE, rule(BUYING, name="edited", cooldown="1m"))
+    edited = rule(BUYING, name="edited", for_="1s", cooldown="2m")
+    stage = Stage(RULE, edited, rule(BUYING, name="left"), rule(BUYING, name="new"))
+    stage.engine.learn(Frame(FIRED, (record(FIRED, buy_volume=1),), ""))
+    assert stage.engine.restore(made.engine.checkpoint())
+    assert [(found.rule, found.life.phase.value, found.tally.sent) for found in stage.engine.standings()] == [
+        ("rule", "firing", 1),
+        ("edited", "inactive", 1),
+        ("left", "inactive", 1),
+    ]
+    assert stage.engine.changed() == ()
+    alerts = stage.record("09:10:02", buy_volume=2) + stage.record("09:10:04", buy_volume=3)
+    found = [(alert.rule, *told([alert])[0]) for alert in alerts]
+    assert sorted(found) == [
+        ("edited", "cooldown", "09:10:02"),
+        ("left", "firing", "09:10:01"),
+        ("new", "firing", "09:10:01"),
+    ]
+
+
+def test_a_checkpoint_of_another_date_changes_nothing() -> None:
+    stage = Stage(RULE)
+    stage.engine.learn(Alive(FIRED - DAY_NS))
     before = stage.engine.state()
-    assert not stage.engine.restore(made)
-    assert (stage.engine.now, stage.engine.state()) == (None, before)
+    assert not stage.engine.restore(checkpoint())
+    assert (stage.engine.now, stage.engine.state()) == (FIRED - DAY_NS, before)
+
+
+def test_what_is_pending_is_never_stored_and_goes_on() -> None:
+    """Killed between a line and its commit: what was stored does not speak of it."""
+    stage = Stage(replace(RULE, for_ns=5 * 10**9))
+    stage.record("09:10:00", buy_volume=1)
+    stage.engine.stand([], at("09:10:02"))
+    assert stage.shown().phase is Phase.PENDING
+    assert told(stage.tick("09:10:05")) == [("firing", "09:10:05")]
+
+
+def test_what_is_pending_does_not_go_on_where_another_definition_was_stored() -> None:
+    stage = Stage(replace(RULE, for_ns=5 * 10**9))
+    stage.record("09:10:00", buy_volume=1)
+    stage.engine.stand([Standing("rule", SAMSUNG, PRINT, tally=Tally(1, FIRED))], at("09:10:02"))
+    assert (stage.shown().phase, stage.shown().blocked_by) == (Phase.INACTIVE, "cooldown")
+
+
+def test_what_a_wrong_clock_put_into_the_future_is_of_now() -> None:
+    """Or its cooldown and its repeats would wait for that time."""
+    late, now = at("11:00:00"), at("09:11:00")
+    stage = Stage(RULE)
+    life = Life(Phase.FIRING, late, unmet_since=late, told_at=late)
+    stage.engine.stand([Standing("rule", SAMSUNG, PRINT, life, Tally(1, late))], now)
+    (found,) = stage.engine.standings()
+    assert (found.life, found.tally) == (Life(Phase.FIRING, now, unmet_since=now, told_at=now), Tally(1, now))
 
 
 def test_a_checkpoint_from_before_what_was_learned_changes_nothing() -> None:
