@@ -6,52 +6,41 @@ evaluated, the workers settle what is in flight. All of it within 10 s.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 import trio
 from pydantic import SecretStr
 
-from engine import __version__, kst, ready, state_files, status, toml
+from engine import __version__, kst, state_files
+from engine.answers import Answers
 from engine.clock import Clock
 from engine.config.model import Account, Settings, Source
 from engine.config.model import Feed as FeedSettings
 from engine.delivery.deliver import Delivery
 from engine.delivery.notice import Notice
+from engine.edited import Edited
 from engine.errors import PgmwatchError
 from engine.evaluating import Evaluating
-from engine.evaluation.engine import Engine
-from engine.following import Following
 from engine.gap import Gap
 from engine.incidents.monitor import Monitor
 from engine.incidents.outage import is_hopeless
 from engine.incidents.upkeep import Upkeep, What
-from engine.locale import Locale, Text
-from engine.ops import control, rule_list, state_folder, why
-from engine.problems import Problem
+from engine.locale import Locale
+from engine.ops import control, state_folder
 from engine.ready import Ready
 from engine.replay.player import Player
-from engine.silences import file as silences_file
-from engine.silences.model import Silence
 from engine.simulator import server as simulator
 from engine.simulator.scenario import Scenario
 from engine.state_files import StateFiles
 from engine.stopping import ENDED, REFUSED, Stopping
 from engine.store.outbox import Outbox
 from engine.stream import Start
-from engine.text import quoted
 from engine.upstream import Upstream
-from engine.watching import signature, signature_of_file
 
 log = logging.getLogger(__name__)
 
-_MAX_NAMED = 20
-"""Rules that one line of the log names."""
-_READING = Text(
-    "the day's recording is still being read; ask again in a moment",
-    "오늘 기록을 아직 읽는 중입니다. 잠시 후 다시 물어보세요",
-)
 _LOOK_S = 1.0
 """How often somebody looks after the feeds: system alerts are a matter of ten seconds."""
 _SIMULATED_ACCOUNT = Account(name="simulator", app_key=SecretStr("SIMULATED-KEY"), app_secret=SecretStr("SIMULATED"))
@@ -161,7 +150,15 @@ class _Daemon:
             not_covered=self._upstream.not_covered,
             started=self._started,
         )
-        self._config_changed = False
+        self._edited = Edited(
+            prepared,
+            self._evaluating,
+            self._upstream,
+            self._delivery,
+            monitor=self._monitor,
+            upkeep=self._upkeep,
+            clock=clock,
+        )
 
     async def run(self, stopping: Stopping) -> None:
         """Everything, from the first task to the last message."""
@@ -169,7 +166,7 @@ class _Daemon:
         drain, drained = trio.Event(), trio.Event()
         async with trio.open_nursery() as background:
             background.start_soon(self._deliver, stopping, drain, drained)
-            await background.start(control.serve, self._configuration.state_folder, self._answers())
+            await background.start(control.serve, self._configuration.state_folder, self._handlers())
             background.start_soon(self._look_after, stopping)
             self._evaluating.evaluator.put(Start(self._clock.now()))
             background.start_soon(self._begin, background, stopping)
@@ -194,15 +191,26 @@ class _Daemon:
             len(self._ready.targets),
         )
 
+    def _handlers(self) -> dict[str, control.Handler]:
+        answers = Answers(
+            self._evaluating,
+            self._upstream,
+            self._edited,
+            outbox=self._outbox,
+            upkeep=self._upkeep,
+            clock=self._clock,
+        )
+        return answers.handlers()
+
     async def _begin(self, background: trio.Nursery, stopping: Stopping) -> None:
         """Go on where the last run left off, and follow the files that are edited from then on."""
-        rules, silences, config = self._files_to_follow(background)
+        rules, silences, config = self._edited.rules(background), self._edited.silences(), self._edited.config()
         if self._player is None:
             background.start_soon(self._evaluating.run)
             await silences.read()
             unused = await self._evaluating.begin()
             self._evaluating.say(self._upkeep.trouble(What.PAST, unused, self._clock.now()))
-            self._say_if_nothing_is_watched()
+            self._edited.say_if_nothing_is_watched()
         else:
             background.start_soon(self._evaluating.keeper.run)
             background.start_soon(self._play, self._player, stopping)
@@ -261,137 +269,3 @@ class _Daemon:
         self._evaluating.say(self._upkeep.trouble(What.STORE, trouble.store, now))
         if trouble.store is None and not was_stored:
             self._evaluating.keep_everything()  # it may be another file by now
-
-    # Files that are edited while it runs
-
-    def _files_to_follow(
-        self, background: trio.Nursery
-    ) -> tuple[Following[Ready], Following[tuple[Silence, ...]], Following[bool]]:
-        configuration = self._configuration
-
-        def read_silences() -> tuple[Silence, ...]:
-            return silences_file.load(configuration.silences_file, self._ready.plan.master)
-
-        return (
-            Following(
-                lambda: signature(configuration.rules_folder),
-                lambda: ready.again(self._ready),
-                partial(self._take_rules, background),
-                partial(self._hear, What.RULES),
-            ),
-            Following(
-                lambda: signature_of_file(configuration.silences_file),
-                read_silences,
-                self._take_silences,
-                partial(self._hear, What.SILENCES),
-            ),
-            Following(
-                lambda: signature_of_file(configuration.path),
-                lambda: toml.read(configuration.path).data != configuration.document.data,
-                self._take_config,
-                lambda _problems: self._take_config(changed=True),
-            ),
-        )
-
-    def _take_rules(self, background: trio.Nursery, found: Ready) -> None:
-        """Another set of rules, between two events."""
-        began = trio.current_time()
-        before, self._ready = self._ready.plan.rules, found
-        self._hear(What.RULES, ())
-        rules, symbols = found.plan.rules, found.plan.symbols
-        if rules == before:
-            log.info("rules read again: nothing has changed")
-            return
-        self._delivery.add(found.targets)
-        lacks = self._evaluating.take_rules(found.plan)
-        self._evaluating.evaluator.also_lost(self._upstream.watch(symbols))
-        self._monitor.reload(rules, self._upstream.not_covered)
-        if lacks:
-            background.start_soon(self._evaluating.learn_the_day)
-        log.info(
-            "rules reloaded rules=%d new=%d symbols=%d ms=%.1f",
-            len(found.plan.enabled_rules),
-            len(set(rules).difference(before)),
-            len(symbols),
-            (trio.current_time() - began) * 1000,
-        )
-        gone = sorted({rule.name for rule in before if rule.enabled} - {rule.name for rule in rules if rule.enabled})
-        if gone:
-            log.warning(
-                "rules no longer in force count=%d names=%s", len(gone), ",".join(map(quoted, gone[:_MAX_NAMED]))
-            )
-        self._say_if_nothing_is_watched()
-
-    def _say_if_nothing_is_watched(self) -> None:
-        """An empty folder is a valid set of rules; a daemon that watches nothing is hardly ever meant."""
-        plan = self._ready.plan
-        none = None if plan.enabled_rules else str(plan.configuration.rules_folder)
-        self._evaluating.say(self._upkeep.trouble(What.NOTHING, none, self._clock.now()))
-
-    def _take_silences(self, silences: tuple[Silence, ...]) -> None:
-        self._hear(What.SILENCES, ())
-        self._evaluating.take_silences(silences)
-
-    def _take_config(self, changed: bool) -> None:
-        if changed != self._config_changed:
-            self._config_changed = changed
-            log.warning("config %s", "changed since the start: restart to use it" if changed else "as it was read")
-
-    def _hear(self, what: What, problems: Sequence[Problem]) -> None:
-        """A file was read; if anything is wrong with it, nothing changes and all of it is told."""
-        for problem in problems:
-            log.error("%s %s", what, problem.text(Locale.EN))
-        self._evaluating.say(self._upkeep.problems(what, problems, self._clock.now()))
-
-    # What commands ask
-
-    def _answers(self) -> dict[str, control.Handler]:
-        return {"status": self._status, "rules": self._rule_list, "why": self._why}
-
-    def _stand(self) -> Engine:
-        """The engine, once it stands where the last run left off. Before, what it says is of some moment of the day."""
-        if self._evaluating.evaluator.is_held and self._player is None:
-            raise PgmwatchError(_READING.of(self._settings.locale))
-        return self._evaluating.engine
-
-    def _why(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        rule, symbol = str(request.get("rule")), str(request.get("symbol"))
-        plan, engine = self._ready.plan, self._stand()
-        return why.answer(plan.rules, plan.master, engine.explain, rule=rule, symbol=symbol)
-
-    def _rule_list(self, _request: Mapping[str, Any]) -> dict[str, Any]:
-        in_force, engine = self._evaluating.in_force, self._stand()
-        return rule_list.of(
-            in_force.plan.rules,
-            since=in_force.since,
-            read_at=in_force.read_at,
-            active=engine.state(inactive=False),
-            standings=engine.standings(),
-            refused=self._upkeep.troubled(What.RULES),
-        )
-
-    def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
-        now, engine = self._clock.now(), self._evaluating.engine
-        is_recovering = self._evaluating.evaluator.is_held and self._player is None
-        return {
-            "daemon": {
-                "version": __version__,
-                "source": self._settings.feed.source,
-                "market": self._settings.feed.market,
-                "started": kst.iso(self._started),
-                "up_s": (now - self._started) // kst.SECOND_NS,
-                "config_changed": self._config_changed,
-                "recovering": is_recovering,
-            },
-            "troubles": [reason for what in What for reason in self._upkeep.troubled(what)],
-            "silences": self._evaluating.silences_in_force(),
-            "not_covered": list(self._upstream.not_covered),
-            "feeds": [status.of_feed(feed, now) for feed in self._upstream.status()],
-            "evaluation": status.of_evaluation(
-                len(self._ready.plan.enabled_rules),
-                () if is_recovering else engine.state(inactive=False),
-                engine.counters,
-                self._evaluating.evaluator.lag_ns,
-            ),
-            "targets": [status.of_target(target) for target in self._outbox.status()],
-        }

@@ -59,9 +59,16 @@ ROOMS: dict[str, set[str]] = {
         "state_files", "store",
     },
     "upstream": {"attempts", "clock", "config", "kis"},
+    "edited": {
+        "clock", "delivery", "evaluating", "following", "incidents", "ready", "replay", "silences", "toml", "upstream",
+        "watching",
+    },
+    "answers": {
+        "clock", "edited", "evaluating", "evaluation", "incidents", "ops", "replay", "status", "store", "upstream",
+    },
     "daemon": {
-        "clock", "delivery", "evaluating", "following", "incidents", "ops", "ready", "replay", "silences", "simulator",
-        "state_files", "status", "stopping", "store", "toml", "upstream", "watching",
+        "answers", "clock", "delivery", "edited", "evaluating", "incidents", "ops", "ready", "replay", "simulator",
+        "state_files", "stopping", "store", "upstream",
     },
     "commands": {
         "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rules",

@@ -1,0 +1,99 @@
+"""What the running daemon answers when a command asks: `status`, `rules list`, `why`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine import __version__, kst, status
+from engine.clock import Clock
+from engine.edited import Edited
+from engine.errors import PgmwatchError
+from engine.evaluating import Evaluating
+from engine.evaluation.engine import Engine
+from engine.incidents.upkeep import Upkeep, What
+from engine.locale import Text
+from engine.ops import rule_list, why
+from engine.ops.control import Handler
+from engine.replay.player import Player
+from engine.store.outbox import Outbox
+from engine.upstream import Upstream
+
+_READING = Text(
+    "the day's recording is still being read; ask again in a moment",
+    "오늘 기록을 아직 읽는 중입니다. 잠시 후 다시 물어보세요",
+)
+
+
+class Answers:
+    """Looks at the parts of a daemon; each answer is plain data, made between two events."""
+
+    def __init__(
+        self,
+        evaluating: Evaluating,
+        upstream: Upstream | Player,
+        edited: Edited,
+        *,
+        outbox: Outbox,
+        upkeep: Upkeep,
+        clock: Clock,
+    ) -> None:
+        self._evaluating = evaluating
+        self._upstream = upstream
+        self._edited = edited
+        self._outbox = outbox
+        self._upkeep = upkeep
+        self._clock = clock
+        self._started = clock.now()
+
+    def handlers(self) -> dict[str, Handler]:
+        return {"status": self._status, "rules": self._rule_list, "why": self._why}
+
+    @property
+    def _is_recovering(self) -> bool:
+        return self._evaluating.evaluator.is_held and isinstance(self._upstream, Upstream)
+
+    def _engine(self) -> Engine:
+        """Once it stands where the last run left off. Before, what it says is of some moment of the day."""
+        if self._is_recovering:
+            raise PgmwatchError(_READING.of(self._edited.settings.locale))
+        return self._evaluating.engine
+
+    def _why(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        rule, symbol = str(request.get("rule")), str(request.get("symbol"))
+        plan = self._edited.ready.plan
+        return why.answer(plan.rules, plan.master, self._engine().explain, rule=rule, symbol=symbol)
+
+    def _rule_list(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        in_force, engine = self._evaluating.in_force, self._engine()
+        return rule_list.of(
+            in_force.plan.rules,
+            since=in_force.since,
+            read_at=in_force.read_at,
+            active=engine.state(inactive=False),
+            standings=engine.standings(),
+            refused=self._upkeep.troubled(What.RULES),
+        )
+
+    def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        now, engine, settings = self._clock.now(), self._evaluating.engine, self._edited.settings
+        return {
+            "daemon": {
+                "version": __version__,
+                "source": settings.feed.source,
+                "market": settings.feed.market,
+                "started": kst.iso(self._started),
+                "up_s": (now - self._started) // kst.SECOND_NS,
+                "config_changed": self._edited.config_changed,
+                "recovering": self._is_recovering,
+            },
+            "troubles": [reason for what in What for reason in self._upkeep.troubled(what)],
+            "silences": self._evaluating.silences_in_force(),
+            "not_covered": list(self._upstream.not_covered),
+            "feeds": [status.of_feed(feed, now) for feed in self._upstream.status()],
+            "evaluation": status.of_evaluation(
+                len(self._edited.ready.plan.enabled_rules),
+                () if self._is_recovering else engine.state(inactive=False),
+                engine.counters,
+                self._evaluating.evaluator.lag_ns,
+            ),
+            "targets": [status.of_target(target) for target in self._outbox.status()],
+        }
