@@ -39,14 +39,18 @@ _ONE_OPERATOR = Text("give one of {options}", "{options} 중 하나만 쓰세요
 
 _ASK_NAME = Text("Name of the rule", "규칙 이름")
 _ASK_SYMBOLS = Text(
-    'Codes or Korean names, separated by commas ("*": all)', '종목코드 또는 종목명(쉼표로 구분, "*"는 전체)'
+    'Codes or Korean names, separated by commas ("*": every stock that other rules name)',
+    '종목코드 또는 종목명(쉼표로 구분, "*"는 다른 규칙에 나오는 모든 종목)',
 )
 _ASK_METRIC = Text("What to measure", "지표")
 _ASK_WINDOW = Text('Over which time ("30s", "5m"; empty: the day so far)', '기간("30s", "5m", 비우면 당일 누적)')
 _ASK_OPERATOR = Text("How to compare", "비교 방법")
 _ASK_THRESHOLD = Text('With what (30000, "3만주", "50억", 0.3)', "기준값(30000, 3만주, 50억, 0.3)")
+_ASK_LOWER = Text('From (30000, "3만주", "50억", 0.3)', "하한(30000, 3만주, 50억, 0.3)")
 _ASK_UPPER = Text("Up to", "상한")
 _ASK_FOR = Text('How long it must hold ("30s"; empty: not at all)', '지속 시간("30s", 비우면 즉시)')
+_NEEDS_ANSWER = Text("an answer is needed", "입력이 필요합니다")
+_CHOICES = Text("one of {choices}", "{choices} 중 하나를 쓰세요")
 _ASK_COOLDOWN = Text('Least time between two messages ("5m"; empty: none)', '알림 최소 간격("5m", 비우면 없음)')
 
 
@@ -80,11 +84,9 @@ def rules_new(path: Path, /, file: Path | None, **given: Any) -> int:
 
     try:
         configuration = config_load.load(path, os.environ, accounts=False)
-        locale = configuration.settings.locale
         world = _world(configuration)
-        wanted = _wanted(given, locale)
-        folder = configuration.rules_folder
-        target = folder / (file or file_name(wanted.name))
+        wanted = _wanted(given, file, configuration, world)
+        target = configuration.rules_folder / (file or file_name(wanted.name))
         return _write(wanted, target, configuration, world)
     except ConfigurationError as error:
         say_problems(error.problems, path)
@@ -100,37 +102,30 @@ def _world(configuration: "Configuration") -> "World":
     return World(settings.notifiers, settings.alerts.notify, configuration.usual_session_ns, master)
 
 
-def _wanted(given: dict[str, Any], locale: Locale) -> "Wanted":
+def _wanted(given: dict[str, Any], file: Path | None, configuration: "Configuration", world: "World") -> "Wanted":
     """What was asked for by options, completed by questions. Raises click.UsageError where nobody can be asked."""
-    from engine.rules.new import Wanted
+    from engine.rules.new import Wanted, symbols_of
 
+    locale = configuration.settings.locale
     found = [operator for operator in Operator if given[operator]]
     if len(found) > 1:
         raise click.UsageError(_ONE_OPERATOR.of(locale).format(options=_options(found)))
-    known = {**given, "operator": found[0] if found else None}
-    missing = [key for key in _NEEDED if not known[key]]
-    if missing:
+    threshold = given[found[0]] if found else ()
+    known = {
+        **{key: given[key] for key in ("name", "window", "reset", "for_", "cooldown", "description", "notify")},
+        "symbols": symbols_of(given["symbols"]),
+        "metric": given["metric"] or "",
+        "operator": found[0] if found else None,
+        "threshold": threshold if isinstance(threshold, tuple) else (threshold,),
+        "severity": given["severity"] or "",
+        "resolved": given["resolved"],
+    }
+    if missing := [key for key in _NEEDED if not known[key]]:
         if not _is_terminal():
             options = _options(Operator) if missing == ["operator"] else ", ".join(f"--{key}" for key in missing)
             raise click.UsageError(_MISSING.of(locale).format(options=options.replace("--operator", "--above …")))
-        known |= _asked(known, locale)
-    operator = known["operator"]
-    threshold = known.get("threshold") or given[operator]
-    return Wanted(
-        name=known["name"],
-        symbols=tuple(part.strip() for each in known["symbols"] for part in each.split(",") if part.strip()),
-        metric=known["metric"],
-        operator=operator,
-        threshold=threshold if isinstance(threshold, tuple) else (threshold,),
-        window=known["window"],
-        reset=given["reset"],
-        for_=known["for_"],
-        cooldown=known["cooldown"],
-        description=given["description"],
-        severity=given["severity"] or "",
-        notify=given["notify"],
-        resolved=given["resolved"],
-    )
+        return _Questions(known, file, configuration, world).ask()
+    return Wanted(**known)
 
 
 def _is_terminal() -> bool:
@@ -141,34 +136,116 @@ def _options(operators: Any) -> str:
     return ", ".join(f"--{operator.replace('_', '-')}" for operator in operators)
 
 
-def _asked(known: dict[str, Any], locale: Locale) -> dict[str, Any]:
-    """Answers to what is not known yet, each looked at before the next question."""
-    answers: dict[str, Any] = {}
+class _Questions:
+    """Asks for what is not known yet.
 
-    def ask(key: str, question: Text, check: str = "", **more: Any) -> None:
-        if not known.get(key):
-            answers[key] = click.prompt(question.of(locale), value_proc=_checked(check, locale), **more)
+    Each answer is looked at before the next question, as the loader would see it among all other rules. A wrong one is
+    asked again, a right one never.
+    """
 
-    ask("name", _ASK_NAME, "name")
-    if not known["symbols"]:
-        answers["symbols"] = (click.prompt(_ASK_SYMBOLS.of(locale)),)
-    if not known["metric"]:
-        click.echo("\n".join(_metric_lines(locale)))
-        answers["metric"] = click.prompt(_ASK_METRIC.of(locale), type=click.Choice(sorted(METRICS)), show_choices=False)
-    ask("window", _ASK_WINDOW, "window", default="", show_default=False)
-    if not known["operator"]:
-        answers["operator"] = operator = Operator(
-            click.prompt(_ASK_OPERATOR.of(locale), type=click.Choice([each.value for each in Operator]))
-        )
-        ends = [_ASK_THRESHOLD, _ASK_UPPER] if operator.is_range else [_ASK_THRESHOLD]
-        answers["threshold"] = tuple(
-            click.prompt(each.of(locale), value_proc=_checked("above", locale)) for each in ends
-        )
-    operator = answers.get("operator") or known["operator"]
-    if not operator.is_crossing:
-        ask("for_", _ASK_FOR, "for", default="", show_default=False)
-    ask("cooldown", _ASK_COOLDOWN, "cooldown", default="", show_default=False)
-    return answers
+    def __init__(
+        self, known: dict[str, Any], file: Path | None, configuration: "Configuration", world: "World"
+    ) -> None:
+        """Ends the command where no answer could make a rule: what is there has mistakes, or an option is wrong."""
+        from engine.rules.load import load
+
+        self._known = known
+        self._file = file
+        self._folder = configuration.rules_folder
+        self._locale = configuration.settings.locale
+        self._world = world
+        try:
+            self._others = load(self._folder, world)
+        except ConfigurationError as error:
+            say_problems(error.problems, configuration.path)
+            raise click.exceptions.Exit(NO) from None
+        if wrong := self._wrong({}) or (file is not None and self._misplaced(file)):
+            complain(wrong)
+            raise click.exceptions.Exit(NO)
+
+    def ask(self) -> "Wanted":
+        from engine.rules.new import Wanted, symbols_of
+
+        self._one("name", _ASK_NAME)
+        self._one("symbols", _ASK_SYMBOLS, lambda typed: symbols_of([typed]))
+        if not self._known["metric"]:
+            click.echo("\n".join(_metric_lines(self._locale)))
+        self._one("metric", _ASK_METRIC)
+        self._one("window", _ASK_WINDOW, needed=False)
+        if self._known["operator"] is None:
+            self._compared()
+        if not self._known["operator"].is_crossing:
+            self._one("for_", _ASK_FOR, needed=False)
+        self._one("cooldown", _ASK_COOLDOWN, needed=False)
+        return Wanted(**self._known)
+
+    def _compared(self) -> None:
+        choices = ", ".join(Operator)
+        question = Text(*(f"{each} ({choices})" for each in _ASK_OPERATOR))
+        while True:
+            typed = self._typed(question)
+            if typed not in list(Operator):
+                self._complain(_CHOICES.of(self._locale).format(choices=choices))
+            elif wrong := self._wrong({"operator": Operator(typed), "threshold": self._any_threshold(typed)}):
+                self._complain(wrong)
+            else:
+                break
+        operator = self._known["operator"] = Operator(typed)
+        if not operator.is_range:
+            self._one("threshold", _ASK_THRESHOLD, lambda typed: (typed,))
+            return
+        self._one("threshold", _ASK_LOWER, lambda typed: (typed, typed))
+        low = self._known.pop("threshold")[0]
+        self._known["threshold"] = ()
+        self._one("threshold", _ASK_UPPER, lambda typed: (low, typed))
+
+    def _one(
+        self, key: str, question: Text, meant: Callable[[str], Any] = lambda typed: typed, *, needed: bool = True
+    ) -> None:
+        while not self._known[key]:
+            typed = self._typed(question)
+            if not typed and not needed:
+                return
+            wrong = self._wrong({key: meant(typed)}) if typed else _NEEDS_ANSWER.of(self._locale)
+            if wrong:
+                self._complain(wrong)
+            else:
+                self._known[key] = meant(typed)
+
+    def _typed(self, question: Text) -> str:
+        answer: str = click.prompt(question.of(self._locale), default="", show_default=False)
+        return answer.strip()
+
+    def _complain(self, wrong: str) -> None:
+        click.echo(f"  {wrong}")
+
+    def _wrong(self, answer: dict[str, Any]) -> str:
+        """What is wrong with the rule so far, with this answer; empty if nothing is."""
+        from engine.rules.new import Wanted, file_name, problem
+
+        known = {**self._known, **answer}
+        if known["operator"] is None or not known["threshold"]:
+            known |= {"operator": Operator.ABOVE, "threshold": self._any_threshold(Operator.ABOVE)}
+        in_won = any(each.rstrip().endswith("원") for each in (*known["threshold"], known["reset"]))
+        known["metric"] = known["metric"] or ("net_value" if in_won else "net_volume")
+        known["symbols"] = known["symbols"] or ("005930",)
+        others = self._others if known["name"] else ()
+        known["name"] = known["name"] or "?"
+        found = problem(Wanted(**known), self._world, others)
+        if found is not None:
+            about = found.key.partition(".")[2].partition("[")[0]
+            if about == known["operator"] and self._known["reset"] in known["threshold"]:
+                about = "reset"  # which stands in for a threshold that nobody has given yet
+            asked = ("for" if key == "for_" else key for key in (*answer, known["operator"]))
+            return found.message(self._locale) if about in ("", *asked) else f"{about}: {found.message(self._locale)}"
+        return self._misplaced(Path(file_name(known["name"]))) if "name" in answer and self._file is None else ""
+
+    def _any_threshold(self, operator: str) -> tuple[str, ...]:
+        """One that goes with a reset that was given."""
+        return (self._known["reset"] or "0",) * (2 if Operator(operator).is_range else 1)
+
+    def _misplaced(self, file: Path) -> str:
+        return _misplaced(self._folder / file, self._folder, self._locale)
 
 
 def _metric_lines(locale: Locale) -> list[str]:
@@ -177,24 +254,14 @@ def _metric_lines(locale: Locale) -> list[str]:
     return [f"  {name:<18} {told.of(locale)}" for name, told in words.METRICS.items()]
 
 
-def _checked(key: str, locale: Locale) -> Callable[[str], str]:
-    """An answer as the loader would see it under `key`; what is wrong with it is said, and asked again."""
-    from engine import toml
-    from engine.rules.document import RuleTable
-    from engine.rules.new import number
-    from engine.validation import validate
+def _misplaced(target: Path, folder: Path, locale: Locale) -> str:
+    """Why nothing can be written there; empty if it can."""
+    from engine.rules import new
 
-    def check(answer: str) -> str:
-        answer = answer.strip()
-        value = number(answer) if key == "above" else answer
-        found = (
-            validate(RuleTable, {"name": "r", key: value}, toml.Document("", {}, {})) if answer or key == "name" else []
-        )
-        if isinstance(found, list) and found:
-            raise click.BadParameter(found[0].message(locale))
-        return answer
-
-    return check
+    inside = Path(os.path.relpath(target, folder))
+    if ".." in inside.parts or not new.is_read(inside):
+        return _NOT_READ.of(locale).format(path=target, folder=folder)
+    return _EXISTS.of(locale).format(path=target) if os.path.lexists(target) else ""
 
 
 def _write(wanted: "Wanted", target: Path, configuration: "Configuration", world: "World") -> int:
@@ -205,12 +272,8 @@ def _write(wanted: "Wanted", target: Path, configuration: "Configuration", world
     from engine.rules.load import load
 
     locale, folder = configuration.settings.locale, configuration.rules_folder
-    inside = Path(os.path.relpath(target, folder))
-    if ".." in inside.parts or not new.is_read(inside):
-        complain(_NOT_READ.of(locale).format(path=target, folder=folder))
-        return NO
-    if os.path.lexists(target):
-        complain(_EXISTS.of(locale).format(path=target))
+    if wrong := _misplaced(target, folder, locale):
+        complain(wrong)
         return NO
     schema = _schema_file(configuration)
     text = new.text(wanted, Path(os.path.relpath(schema, target.parent)).as_posix(), locale)

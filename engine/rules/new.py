@@ -1,14 +1,19 @@
 """A new rule as a file: from what somebody asked for to TOML text. Pure."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 import tomli_w
 
+from engine import toml
+from engine.errors import ConfigurationError
 from engine.locale import Locale, Text
-from engine.rules.model import Operator
+from engine.problems import Problem
+from engine.rules.load import World, load_files
+from engine.rules.model import Operator, Rule
 
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})", re.ASCII)
@@ -37,6 +42,30 @@ class Wanted:
     severity: str = ""
     notify: tuple[str, ...] = ()
     resolved: bool = False
+
+
+def problem(wanted: Wanted, world: World, others: Sequence[Rule]) -> Problem | None:
+    """The first thing that is wrong with it, beside the rules that there are. None: nothing is.
+
+    Asked after each answer, with something right for what has not been answered yet.
+    """
+    named = [symbol for rule in others if rule.enabled for symbol in rule.symbols]
+    taken = next((rule for rule in others if rule.name.strip() == wanted.name.strip()), None)
+    if taken is not None:
+        detail = {"found": wanted.name, "other": f"{taken.file}:{taken.line}"}
+        return Problem("", None, "name", "rule-named-twice", detail)
+    symbols = tuple(named[0] if symbol == "*" and named else symbol for symbol in wanted.symbols)
+    written = text(replace(wanted, symbols=symbols), "-", Locale.EN)
+    try:
+        load_files((), world, toml.parse(written.encode(), "-"))
+    except ConfigurationError as error:
+        return error.problems[0]
+    return None
+
+
+def symbols_of(typed: Sequence[str]) -> tuple[str, ...]:
+    """`"005930, SK하이닉스"` → each by itself."""
+    return tuple(part.strip() for each in typed for part in each.split(",") if part.strip())
 
 
 def file_name(rule: str) -> str:

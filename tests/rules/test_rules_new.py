@@ -172,6 +172,91 @@ def test_questions_on_a_terminal(place: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "net buy value" in said
 
 
+def test_each_answer_is_looked_at_at_its_question_and_none_is_lost(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Korean without a word of English but keys and what the user wrote."""
+    monkeypatch.setattr(module, "_is_terminal", lambda: True)
+    (place / "config.toml").write_text('locale = "ko"\n')
+    (place / "rules" / "taken.toml").write_text(OTHER.replace('"old"', '"two"'))
+    asked = [
+        ("규칙 이름", ["", "old", "taken", "new"]),
+        ("종목코드", ["", "삼성전지", "@semis", "삼성전자, *"]),
+        ("지표", ["", "net", "net_value"]),
+        ("기간", ["5"]),
+        ("기간", ["5m"]),
+        ("비교 방법", ["over", "inside"]),
+        ("하한", ["3만주", "30%", "1억"]),
+        ("상한", ["0", "2억"]),
+        ("지속", ["x", "30s"]),
+        ("간격", ["x", ""]),
+    ]
+    answers = [answer for _, group in asked for answer in group]
+    status, said = run(place, answers="\n".join([*answers, ""]))
+    assert status == 0, said
+    rule = loaded(place)["new"]
+    assert rule.symbols == ("005930",)
+    assert next(rule.when.conditions()).threshold == (100_000_000, 200_000_000)
+    for words in (
+        "입력이 필요합니다", "같은 이름의 규칙", "taken.toml 파일이 이미 있어", "비슷한 종목: 삼성전자(005930)",
+        '"semis" 그룹이 없습니다', "가능한 값은", "시간 길이가 아닙니다", "중 하나를 쓰세요",
+        "주 단위를 쓸 수 없습니다",
+        "% 없이 0.3처럼", "하한이 상한보다",
+    ):  # fmt: skip
+        assert words in said
+    assert "Error" not in said
+    assert '"*"는 다른 규칙에 나오는 모든 종목' in said
+    assert said.count("규칙 이름: ") == 4
+
+
+def test_a_star_needs_other_rules(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_is_terminal", lambda: True)
+    (place / "rules" / "old.toml").unlink()
+    status, said = run(place, answers="a\n*\n005930\nnet_value\n\nabove\n1\n\n\n")
+    assert (status, "no symbol is left to watch" in said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--symbols", "삼성전지"), "symbols: "),
+        (("--for", "x"), "for: "),
+        (("--name", "old"), "also the name of a rule"),
+        (("--file", "old.toml"), "exists already"),
+        (("--reset", "x"), "reset: "),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_is_asked(
+    place: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setattr(module, "_is_terminal", lambda: True)
+    status, found = run(place, *options)
+    assert (status, said in found, "Name of the rule" in found) == (1, True, False)
+
+
+def test_rules_with_mistakes_are_told_before_anything_is_asked(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_is_terminal", lambda: True)
+    (place / "rules" / "old.toml").write_text("x = 1")
+    status, said = run(place)
+    assert (status, "old.toml:1: x: unknown key" in said, "Name of the rule" in said) == (1, True, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "answers", "said"),
+    [
+        (("--resolved",), "crosses_above\nabove\n1", "resolved: does not go with a crossing"),
+        (("--reset", "5"), "inside\nabove\n1\n9", "reset: reset does not go with inside"),
+        (("--reset", "5억원"), "above\n1\n9억", "reset: must be ≤ 1"),
+    ],
+)
+def test_an_option_rules_out_answers_but_never_all_of_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], answers: str, said: str
+) -> None:
+    monkeypatch.setattr(module, "_is_terminal", lambda: True)
+    status, found = run(place, *options, answers=f"a\n005930\nnet_value\n\n{answers}\n\n\n")
+    assert (status, said in found) == (0, True), found
+
+
 def test_a_crossing_is_not_asked_how_long(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_is_terminal", lambda: True)
     (place / "config.toml").write_text('locale = "ko"\n')
