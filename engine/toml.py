@@ -20,9 +20,16 @@ from engine.problems import Problem
 MAX_BYTES = 4_000_000
 """Ten thousand rules are 2 MB; past this a file is a mistake, and reading it would take seconds."""
 
+MAX_STEPS = 20
+"""Of a dotted key: ours have three. tomllib takes time and memory by the square of them: 14 GB for a key of 100 KB."""
+
 Location = tuple[str | int, ...]
 """Keys and array indices from the top of a file down to a value."""
 
+_STEP = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_TEXT = r"""\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}.*?'{3}|\#[^\n]*+"""
+_TOKEN = re.compile(rf"{_TEXT}|(?P<deep>(?:{_STEP}[ \t]*+\.[ \t]*+){{{MAX_STEPS}}})|{_STEP}", re.DOTALL)
+"""Texts and comments, in which dots are only dots, and keys with too many."""
 _AT_LINE = re.compile(r" ?\(at line (\d+), column \d+\)")
 
 
@@ -101,6 +108,8 @@ def parse(raw: bytes, path: str) -> Document:
     except UnicodeDecodeError as error:
         raise _failed(path, raw.count(b"\n", 0, error.start) + 1, "not-utf-8") from None
     text = text.replace("\r\n", "\n")
+    if (line := _deep_line(text)) is not None:
+        raise _failed(path, line, "key-too-deep", limit=str(MAX_STEPS))
     try:
         data = tomllib.loads(text)
         return Document(path, _frozen(data), *_places(text))
@@ -112,6 +121,14 @@ def parse(raw: bytes, path: str) -> Document:
         raise _failed(path, None, "not-toml", reason=str(error).split(";", maxsplit=1)[0]) from None
     except RecursionError:
         raise _failed(path, None, "not-toml", reason="nested too deeply") from None
+
+
+def _deep_line(text: str) -> int | None:
+    """The first line with a key of too many steps."""
+    if all(line.count(".") < MAX_STEPS for line in text.split("\n")):  # nearly always; a key stands in one line
+        return None
+    deep = next((token for token in _TOKEN.finditer(text) if token["deep"]), None)
+    return None if deep is None else text.count("\n", 0, deep.start()) + 1
 
 
 def _failed(path: str, line: int | None, code: str, **detail: str) -> ConfigurationError:
@@ -205,6 +222,8 @@ def _key(node: tree_sitter.Node) -> tuple[str, ...]:
     text = node.text.decode()
     if node.type == "bare_key":  # nearly all of them
         return (text,)
+    if '"' not in text and "'" not in text:
+        return tuple(step.strip() for step in text.split("."))
     table: Any = tomllib.loads(f"{text} = 0")
     path: list[str] = []
     while isinstance(table, dict):

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 from string import Formatter
 
@@ -70,7 +71,9 @@ def test_every_key_has_its_line(location: tuple[str | int, ...], line: int | Non
         ("# 주석\nname = '삼성'".encode("cp949"), 1, "not-utf-8"),
         (b"a = 1\n\xff", 2, "not-utf-8"),
         (b"a = " + b"[" * 5000, None, "not-toml"),
-        (b"a." * 20_000 + b"b = 1", None, "not-toml"),
+        (b"x = 1\n" + b"a." * 20 + b"b = 1", 2, "key-too-deep"),
+        (b"[" + b" a . " * 20 + b"b]", 1, "key-too-deep"),
+        (b"x = { " + b'\'a.\'."\\".".' * 10 + b"b = 1 }", 1, "key-too-deep"),
     ],
 )
 def test_what_cannot_be_read_says_where(raw: bytes, line: int | None, code: str) -> None:
@@ -80,6 +83,27 @@ def test_what_cannot_be_read_says_where(raw: bytes, line: int | None, code: str)
     assert (problem.file, problem.line, problem.code) == ("f.toml", line, code)
     assert problem.text(Locale.EN).startswith("f.toml")
     assert "{" not in problem.text(Locale.KO)
+
+
+def test_dots_that_are_no_steps_of_a_key() -> None:
+    dots = "a." * 60
+    text = f"""x = "{dots}"  # {dots}\ny = '{dots}'\n'{dots}' = 1\n{dots[:38]}a = 1"""
+    text += f'''\nz = """\n{dots}\n\\"""{dots}"\n{dots}"""''' + f"\nw = '''\n{dots}\n'''"
+    assert list(parse(text.encode(), "f.toml").data) == ["x", "y", dots, "a", "z", "w"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a." * 50_000 + "b = 1", "[" + "a." * 50_000 + "b]", "x = {" + "a." * 50_000 + "b = 1}", "." * 4_000_000],
+    ids=["key", "header", "inline", "dots"],
+)
+def test_a_key_of_thousands_of_steps_took_all_memory(text: str) -> None:
+    """81 s and 14 GB for 100 KB."""
+    start = time.process_time()
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text.encode(), "f.toml")
+    assert caught.value.problems[0].line == 1
+    assert time.process_time() - start < 5
 
 
 def test_files_that_are_no_files(tmp_path: Path) -> None:
