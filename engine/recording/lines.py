@@ -12,12 +12,12 @@ from engine.record import Record
 from engine.stream import Alive, Down, Event, Frame, Start, Up
 
 _new = tuple.__new__
-_PLAIN = re.compile(rf"[0-9]{{19}} {protocol.ONE_RECORD}").fullmatch
+_PLAIN = re.compile(rf"[0-3][0-9]{{18}} {protocol.ONE_RECORD}").fullmatch
 _DIGITS = 19
-"""Of a time: from September 2001 to the year 2286."""
+"""Of a time. It is below 4 · 10¹⁸, the year 2096: the evaluation takes 2⁶² for never, and adds windows to times."""
 _REST = _DIGITS + 1
 _FIELDS = _REST + protocol.HEAD
-_TIME = re.compile(r"[0-8]?[0-9]{1,18}").fullmatch  # below 2**63, as other programs hold it in 64 bits
+_TIME = re.compile(r"[0-3]?[0-9]{1,18}").fullmatch
 _CODES = re.compile(rf"(?:(?:\*|{protocol.CODE})(?:,(?:\*|{protocol.CODE}))*+)?").fullmatch
 
 

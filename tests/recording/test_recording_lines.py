@@ -5,12 +5,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from recording_days import EVENTS, FIELDS, MORNING, RAW, framed, text
 
+from engine.evaluation.engine import Engine
 from engine.kis.protocol import TR_IDS, Data, MalformedFrameError, Protocol, recorded
+from engine.kst import SECOND_NS
 from engine.record import Record
 from engine.recording.lines import Lines, line
+from engine.rules.model import Condition, Group, Logic, Operator, Rule
+from engine.session import Hours
 from engine.stream import Alive, Down, Event, Frame, Start, Up
 
 TR = TR_IDS[0]
+WINDOWED = Condition("net_volume", Operator.ABOVE, 1, "5m", 300 * SECOND_NS)
 
 
 def event(written: str) -> Event | None:
@@ -101,6 +106,9 @@ def test_a_million_characters_and_a_million_records_are_refused_as_they_were_liv
         (" 0|", "time"),
         ("-1 #alive", "time"),
         ("１ #alive", "time"),
+        ("4000000000000000000 #alive", "time"),
+        (f"4000000000000000000 0|{TR}|001|{FIELDS}", "time"),
+        (f"9000000000000000000 0|{TR}|001|{FIELDS}", "time"),
         ("9300000000000000000 #alive", "time"),
         ("1_0 #alive", "time"),
         (f"0|{TR}|001|{FIELDS}", "time"),
@@ -110,6 +118,20 @@ def test_a_line_without_a_time_is_no_event(written: str, reason: str) -> None:
     reader = Lines()
     assert reader.event(written) is None
     assert dict(reader.unreadable) == {reason: 1}
+
+
+def test_a_time_near_the_end_of_all_times_ended_a_replay_with_a_traceback() -> None:
+    """On both ways to read a line: the last time that is taken is of the year 2096."""
+    latest = 4 * 10**18 - 1
+    assert event(f"{latest} 0|{TR}|001|{FIELDS}") == framed(latest, f"0|{TR}|001|{FIELDS}")
+    assert event(f"{latest} #alive") == Alive(latest)
+    engine = Engine([Rule("r", ("005930",), Group(Logic.ALL, (WINDOWED,)))], Hours(0, 1))
+    for moment in (latest - 1, latest):
+        engine.apply(event(f"{moment} 0|{TR}|001|{FIELDS}") or Alive(0))
+        engine.advance(moment + 600 * SECOND_NS)
+    for far in (2**62 - 1, 2**62, 2**62 + 1, 2**63 - 1):
+        for rest in ("#alive", f"0|{TR}|001|{FIELDS}"):
+            assert event(f"{far} {rest}") is None
 
 
 @pytest.mark.parametrize(
