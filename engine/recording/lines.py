@@ -60,7 +60,7 @@ class Lines:
     def _slowly(self, line: str) -> Event | None:
         stamp, _, rest = "".join(line.splitlines()).removeprefix("\ufeff").partition(" ")
         if not _TIME(stamp):
-            self.unreadable["time"] += 1
+            self.unreadable["time"] += bool(stamp or rest)  # in an empty line there was nothing to be read
             return None
         t = int(stamp)
         return self._mark(t, rest) if rest.startswith("#") else self._frame(t, rest)

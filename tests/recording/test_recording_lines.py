@@ -101,7 +101,6 @@ def test_a_million_characters_and_a_million_records_are_refused_as_they_were_liv
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
-        ("", "time"),
         ("hello", "time"),
         (" 0|", "time"),
         ("-1 #alive", "time"),
@@ -118,6 +117,13 @@ def test_a_line_without_a_time_is_no_event(written: str, reason: str) -> None:
     reader = Lines()
     assert reader.event(written) is None
     assert dict(reader.unreadable) == {reason: 1}
+
+
+@pytest.mark.parametrize("written", ["", "\r", "\n"])
+def test_an_empty_line_is_nothing(written: str) -> None:
+    reader = Lines()
+    assert reader.event(written) is None
+    assert not reader.unreadable.total()
 
 
 def test_a_time_near_the_end_of_all_times_ended_a_replay_with_a_traceback() -> None:

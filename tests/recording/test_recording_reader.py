@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable
 from datetime import date
@@ -137,7 +138,18 @@ def test_a_heading_or_a_blank_line_does_not_make_it_none(tmp_path: Path) -> None
     (tmp_path / "a").write_bytes(b"from the morning\n\n" + TEXT)
     tally = Tally()
     assert read(tmp_path / "a", tally=tally) == SAID
-    assert tally.words(Locale.EN) == ["lines that cannot be read: time 2"]
+    assert tally.words(Locale.EN) == ["lines that cannot be read: time 1"]
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_a_hundred_million_empty_lines_in_three_kilobytes_took_a_minute(tmp_path: Path, newline: bytes) -> None:
+    text = TEXT + newline * 20_000_000 + TEXT.replace(b"\n", newline + newline)
+    (tmp_path / "a").write_bytes(zstandard.compress(text))
+    start = time.process_time()
+    tally = Tally()
+    assert read(tmp_path / "a", tally=tally) == [*SAID, *SAID]
+    assert time.process_time() - start < 3
+    assert not tally.lines.unreadable.total()
 
 
 def test_what_was_not_used_is_counted(tmp_path: Path) -> None:
