@@ -16,7 +16,7 @@ from engine.evaluation.engine import Engine
 from engine.evaluation.fingerprint import fingerprint
 from engine.evaluation.lifecycle import REST, Life, Phase, Tally
 from engine.evaluation.standing import Key, Standing
-from engine.kst import DAY_NS, SECOND_NS, day_number
+from engine.kst import DAY_NS, SECOND_NS, day_number, day_start
 from engine.recording.upstream import Upstream
 from engine.restart import Recovered, recover
 from engine.rules.model import Rule
@@ -121,8 +121,13 @@ class Lives:
         self.commit()
 
     def hear(self, event: Event) -> None:
-        if self.lines and day_number(event.t) != day_number(self.lines[-1].t) and not isinstance(event, Start):
-            self.lines += self.upstream.marks(event.t)
+        day = day_number(event.t)
+        if self.lines and day != day_number(self.lines[-1].t) and not isinstance(event, Start):
+            self.lines += self.upstream.marks(day_start(day))
+            self.take(Alive(day_start(day)))  # each second has a line
+        self.take(event)
+
+    def take(self, event: Event) -> None:
         self.upstream.follow(event)
         self.lines.append(event)
         self.unstored += self.engine.apply(event)
