@@ -298,6 +298,9 @@ def test_a_checkpoint_of_yesterday_or_of_none_is_of_no_use() -> None:
     for text in (yesterday.to_json(), "damaged", Engine([BUYING], HOURS).checkpoint().to_json()):
         _, found = restarted(BUYING, MORNING_LINES, "10:00:02", mark="10:00:00", checkpoint=text)
         assert (found.distrusted, found.learned, found.lines) == (False, 0, len(MORNING_LINES))
+    engine = Engine([BUYING], HOURS)
+    recover(engine, (), Past(None, yesterday.to_json(), (), frozenset()), at("10:00:02"))
+    assert (engine.now, engine.changed()) == (None, ())
 
 
 def test_where_nothing_was_ever_stored_nothing_of_the_past_is_told() -> None:

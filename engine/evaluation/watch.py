@@ -111,7 +111,8 @@ class Watch:
         distinct = {condition.key: condition for condition in conditions}
         self._keys = tuple(distinct)
         self._readings = tuple(_reading(condition, subject) for condition in distinct.values())
-        self._checks = tuple((self._keys.index(condition.key), check_of(condition)) for condition in conditions)
+        places = {key: place for place, key in enumerate(self._keys)}
+        self._checks = tuple((places[condition.key], check_of(condition)) for condition in conditions)
         self._crossings = tuple(at for at, condition in enumerate(conditions) if condition.operator.is_crossing)
         self._verdict_of = verdict_of(rule.when)
         self._quiet: Quiet = ()
@@ -181,8 +182,7 @@ class Watch:
 
     def outlive(self, stored: Standing) -> None:
         """What was stored wins. It never says pending, so what is pending here by itself is so still."""
-        alike = stored.fingerprint == self.fingerprint and stored.life == REST
-        pending = alike and self._life.phase is Phase.PENDING
+        pending = self._life.phase is Phase.PENDING and stored.life == REST
         self.stand(replace(stored, life=self._life) if pending else stored)
 
     def state(self) -> WatchState:

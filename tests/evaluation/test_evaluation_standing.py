@@ -145,7 +145,7 @@ def test_a_rule_that_a_checkpoint_does_not_know_starts_there() -> None:
     made = Stage(RULE, rule(BUYING, name="edited", cooldown="1m"), rule(BUYING, name="left"))
     made.record("09:10:00", buy_volume=1)
     made.reload("09:10:00.5", RULE, rule(BUYING, name="edited", cooldown="1m"))
-    edited = rule(BUYING, name="edited", for_="1s", cooldown="2m")
+    edited = rule(BUYING, condition("buy_volume", above=0), name="edited", for_="1s", cooldown="2m")
     stage = Stage(RULE, edited, rule(BUYING, name="left"), rule(BUYING, name="new"))
     stage.engine.learn(Frame(FIRED, (record(FIRED, buy_volume=1),), ""))
     assert stage.engine.restore(made.engine.checkpoint())
