@@ -1,7 +1,7 @@
 """Pydantic's findings → our problems: every error of a file at once, with its line, in words of the user's file."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -12,6 +12,9 @@ from engine.problems import Problem, WrongValueError, nearest
 from engine.toml import Document, Location
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+Nearest = Callable[[str, Collection[str]], str]
+"""The known word that was probably meant, or nothing."""
 
 _TYPES = {  # pydantic's error type → our code
     "missing": "missing-key",
@@ -47,18 +50,24 @@ def validate(model: type[_Model], data: Any, document: Document, base: Location 
 
 
 def validate_rest(
-    model: type[_Model], data: Any, document: Document, base: Location, *, missing: Mapping[str, Any]
+    model: type[_Model],
+    data: Any,
+    document: Document,
+    base: Location,
+    *,
+    missing: Mapping[str, Any],
+    meant: Nearest = nearest,
 ) -> tuple[_Model, list[Problem], frozenset[Location]]:
     """`data`, a table, less what is wrong with it; all that is wrong; and the places that were left out.
 
     So that what goes together can be checked where single values are wrong. Needs a model whose required keys are all
-    in `missing`, which stands for them where they have no usable value.
+    in `missing`, which stands for them where they have no usable value. `meant` finds suggestions for unknown keys.
     """
     try:
         return model.model_validate(data), [], frozenset()
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
-    problems = [_problem(details, model, data, document, base) for details in found]
+    problems = [_problem(details, model, data, document, base, meant=meant) for details in found]
     gone = {_left_out(tuple(step for step in details["loc"] if step != "[key]")) for details in found}
     rest = _without(data, gone, ())
     return model.model_validate({**missing, **rest}), problems, frozenset((*base, *place) for place in gone)
@@ -80,7 +89,15 @@ def _without(value: Any, gone: Collection[Location], at: Location) -> Any:
     return value
 
 
-def _problem(details: ErrorDetails, model: type[BaseModel], data: Any, document: Document, base: Location) -> Problem:
+def _problem(
+    details: ErrorDetails,
+    model: type[BaseModel],
+    data: Any,
+    document: Document,
+    base: Location,
+    *,
+    meant: Nearest = nearest,
+) -> Problem:
     location = tuple(step for step in details["loc"] if step != "[key]")
     context: Mapping[str, Any] = details.get("ctx", {})
     place = (*base, *location)
@@ -89,12 +106,13 @@ def _problem(details: ErrorDetails, model: type[BaseModel], data: Any, document:
         return document.problem((*place, *wrong.at), wrong.code, **wrong.detail)
     if kind == "extra_forbidden":
         known = _keys_at(model, location[:-1])
-        return document.problem(place, "unknown-key", nearest=nearest(str(location[-1]), known))
+        return document.problem(place, "unknown-key", nearest=meant(str(location[-1]), known))
     if kind in ("enum", "literal_error"):
         allowed = str(context["expected"]).replace("'", '"').replace(" or ", ", ")
         found = _at(data, location)
-        meant = _meant(found, allowed) if isinstance(found, str) else ""
-        return document.problem(place, "not-one-of", found=shown(found), allowed=allowed, nearest=meant)
+        words = [word.strip('" ') for word in allowed.split(",")]
+        likely = meant(found, words) if isinstance(found, str) else ""
+        return document.problem(place, "not-one-of", found=shown(found), allowed=allowed, nearest=likely)
     if kind in _BOUNDS:
         sign, key = _BOUNDS[kind]
         return document.problem(
@@ -108,10 +126,6 @@ def _problem(details: ErrorDetails, model: type[BaseModel], data: Any, document:
 def shown(value: Any) -> str:
     """A value as it would be written in TOML, text without its quotes."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _meant(found: str, allowed: str) -> str:
-    return nearest(found, [word.strip('" ') for word in allowed.split(",")])
 
 
 def _at(data: Any, location: Location) -> Any:

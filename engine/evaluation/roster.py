@@ -28,10 +28,13 @@ class Roster:
         """From now on these sums, and no others, hear of what their members hear; windows nobody asks for are gone."""
         for series in self.series.values():
             series.totals = []
+        of_sums: dict[Members, list[Rule]] = {members: [] for members in self.sums}
+        for watch in self.watches:
+            if watch.rule.aggregate is not None:
+                of_sums[watch.rule.symbols].append(watch.rule)
         for members, total in self.sums.items():
             total.attach()
-            of_sum = [watch.rule for watch in self.watches if watch.rule.aggregate and watch.rule.symbols == members]
-            total.keep_lookbacks(_lookbacks(of_sum))
+            total.keep_lookbacks(_lookbacks(of_sums[members]))
         for symbol, watches in self.watching.items():
             if watches:
                 self.series[symbol].keep_lookbacks(_lookbacks(watch.rule for watch in watches))

@@ -20,6 +20,13 @@ _MAX_AMOUNT = 10**18
 """The whole market's value of a day has fifteen digits; this many still fit 64 bits, and floats compare well below."""
 
 
+MAX_LABELS = 50
+MAX_LABEL_KEY = 80
+MAX_LABEL = 200
+MAX_DESCRIPTION = 2_000
+"""Characters, like those of labels: an alert carries them, on every message and in the history."""
+
+
 class Amount(tuple[Number, str]):
     """A threshold: a number, and the unit ("주", "원" or none) that the user wrote behind it."""
 
@@ -96,6 +103,15 @@ def _code(value: object) -> object:
 def _not_empty(value: tuple[object, ...]) -> object:
     if not value:
         raise WrongValueError("empty")
+    return value
+
+
+def _labels(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > MAX_LABELS:
+        raise WrongValueError("too-many-labels", found=str(len(value)), limit=str(MAX_LABELS))
+    for key in value:
+        if len(key) > MAX_LABEL_KEY:
+            raise WrongValueError("too-long", at=(key,), limit=str(MAX_LABEL_KEY))
     return value
 
 
@@ -191,7 +207,7 @@ class Entry(Table):
 class Defaults(Table):
     """Every key of a rule but its name and its conditions: `[defaults]` may set them for all rules of its file."""
 
-    description: str = ""
+    description: Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION)] = ""
     enabled: bool = True
     symbols: tuple[Stock, ...] = ()
     exclude: tuple[Stock, ...] = ()
@@ -210,7 +226,11 @@ class Defaults(Table):
     title: str = ""
     message: str = ""
     chart: bool | None = None
-    labels: dict[str, str] = {}
+    labels: Annotated[
+        dict[str, Annotated[str, StringConstraints(max_length=MAX_LABEL)]],
+        AfterValidator(_labels),
+        Field(json_schema_extra={"maxProperties": MAX_LABELS}),
+    ] = {}
 
 
 class RuleTable(Defaults, Entry):

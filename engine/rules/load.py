@@ -8,12 +8,13 @@ import os
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from engine import template, toml, units
 from engine.errors import ConfigurationError
-from engine.problems import Problem, nearest
+from engine.problems import MAX_SUGGESTIONS, Problem, Suggestions, nearest
 from engine.rules.document import Amount, Defaults, Entry, File, RuleTable
 from engine.rules.model import (
     RATIO_METRICS,
@@ -35,6 +36,9 @@ MAX_FOLDERS = 1_000
 
 MAX_DEPTH = 20
 """Of conditions in conditions: nobody reads more, and each level is a level of recursion here and in the evaluation."""
+
+MAX_CONDITIONS = 200
+"""Of a rule, in all its groups together: each is looked at in every evaluation of every symbol."""
 
 _OPERATORS = tuple(operator.value for operator in Operator)
 _EVENT_KEYS = ("for_", "keep_firing_for", "repeat", "resolved")
@@ -136,6 +140,7 @@ class _Reading:
         self.problems: list[Problem] = []
         self._world = world
         self._names = Names(world.master)
+        self._suggestions = Suggestions()
         self._drafts: list[_Draft] = []
         self._first: dict[str, str] = {}  # name → file:line of the first rule that has it
 
@@ -143,12 +148,19 @@ class _Reading:
         tables = document.data.get("rule", ())
         whole = not isinstance(tables, tuple)
         file, problems, gone = validate_rest(
-            File, document.data if whole else {**document.data, "rule": ()}, document, (), missing={}
+            File,
+            document.data if whole else {**document.data, "rule": ()},
+            document,
+            (),
+            missing={},
+            meant=self._suggestions.nearest,
         )
         self.problems += problems
         groups = self._groups(file, document, gone)
         own = file.defaults.model_fields_set
-        common = _RuleReader(document, ("defaults",), self._world, self._names, groups, self.problems, gone, own)
+        common = _RuleReader(
+            document, ("defaults",), self._world, self._names, self._suggestions, groups, self.problems, gone, own
+        )
         common.check_defaults(file.defaults)
         for index, data in enumerate(() if whole else tables):
             self._add_rule(data, replace(common, at=("rule", index)), file.defaults)
@@ -167,8 +179,10 @@ class _Reading:
         if not isinstance(data, dict):
             self.problems.append(document.problem(at, "not-table"))
             return
-        data, deep = _without_depths(data, document, at)
-        table, problems, gone = validate_rest(RuleTable, data, document, at, missing={"name": "?"})
+        data, deep = _without_excess(data, document, at)
+        table, problems, gone = validate_rest(
+            RuleTable, data, document, at, missing={"name": "?"}, meant=self._suggestions.nearest
+        )
         self.problems += [*deep, *problems]
         self._note_name(data.get("name"), document, at)
         gone |= {(*at, problem.key.rpartition(".")[2]) for problem in deep}
@@ -205,11 +219,27 @@ def _each_once(problems: Iterable[Problem]) -> list[Problem]:
     return list(seen.values())
 
 
-def _without_depths(data: dict[str, Any], document: Document, at: Location) -> tuple[dict[str, Any], list[Problem]]:
-    """The table less the conditions that are nested too deeply: what follows goes down to the bottom of them."""
-    deep = [key for key in Logic if key in data and _is_deeper(data[key], MAX_DEPTH)]
-    problems = [document.problem((*at, key.value), "nested-too-deeply", limit=str(MAX_DEPTH)) for key in deep]
-    return {key: value for key, value in data.items() if key not in deep}, problems
+def _without_excess(data: dict[str, Any], document: Document, at: Location) -> tuple[dict[str, Any], list[Problem]]:
+    """The table less the conditions that are nested too deeply or too many: what follows looks at each of them."""
+    problems = []
+    for key in Logic:
+        if key in data and _is_deeper(data[key], MAX_DEPTH):
+            problems.append(document.problem((*at, key.value), "nested-too-deeply", limit=str(MAX_DEPTH)))
+        elif (count := _count(data.get(key))) > MAX_CONDITIONS:
+            detail = {"found": str(count), "limit": str(MAX_CONDITIONS)}
+            problems.append(document.problem((*at, key.value), "too-many-conditions", **detail))
+        else:
+            continue
+        data = {other: value for other, value in data.items() if other != key}
+    return data, problems
+
+
+def _count(value: Any) -> int:
+    """The conditions in it, which is nested no deeper than is allowed."""
+    if isinstance(value, tuple):
+        return sum(map(_count, value))
+    groups = [value[key] for key in Logic if key in value] if isinstance(value, dict) else []
+    return sum(map(_count, groups)) if groups else int(isinstance(value, dict))
 
 
 def _is_deeper(value: Any, limit: int) -> bool:
@@ -272,6 +302,7 @@ class _RuleReader:
     at: Location
     world: World
     names: Names
+    suggestions: Suggestions
     groups: _Groups
     problems: list[Problem]
     gone: frozenset[Location]
@@ -384,7 +415,7 @@ class _RuleReader:
     def _group(self, name: str, at: Location) -> tuple[str, ...]:
         members = self.groups.members
         if name not in members and not self.groups.hide(f"@{name}"):
-            self._problem(at, "unknown-group", found=name, nearest=nearest(name, members))
+            self._problem(at, "unknown-group", found=name, nearest=self.suggestions.nearest(name, members))
         return members.get(name, ())
 
     def _notify(self, table: Defaults) -> tuple[str, ...]:
@@ -392,7 +423,7 @@ class _RuleReader:
         for index, name in enumerate(table.notify or ()):
             if name not in self.world.notifiers:
                 known = sorted(self.world.notifiers)
-                detail = {"nearest": nearest(name, known), "known": ", ".join(known)}
+                detail = {"nearest": self.suggestions.nearest(name, known), "known": ", ".join(known)}
                 self._problem((*self._place("notify"), index), "unknown-notifier", found=name, **detail)
         return tuple(dict.fromkeys(names))
 
@@ -419,7 +450,7 @@ class _RuleReader:
 
     def _lacks(self, at: Location, *keys: str) -> bool:
         """Whether none of them was there, be it misspelt or with a wrong value."""
-        wrong = [str(place[-1]) for place in self.gone if place[:-1] == at]
+        wrong = islice((str(place[-1]) for place in self.gone if place[:-1] == at), MAX_SUGGESTIONS)
         return not any(key in keys or nearest(key, keys) for key in wrong)
 
     def _check_no_leftovers(self, entry: Entry, at: Location) -> None:
