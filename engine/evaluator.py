@@ -77,14 +77,16 @@ class Evaluator:
             raise RuntimeError("the evaluator does not keep up")
         self._note_absence(event.t)
         if isinstance(event, Frame):
-            # Ours may stand still for milliseconds. Time and place name an alert, so no two frames share a time.
-            event = event if event.t > self._newest else event._replace(t=self._newest + 1)
-            self._newest = event.t
+            # Ours may stand still for milliseconds. Time and place name an alert, and a time says up to where is
+            # evaluated: so a frame shares its time with nothing that came before.
+            newest = max(self._newest, self._applied_to)
+            event = event if event.t > newest else event._replace(t=newest + 1)
         elif isinstance(event, Up):
             for symbol in event.symbols:
                 self._lost.pop(symbol, None)
         elif isinstance(event, Down):
             self._lost.update(dict.fromkeys(event.symbols))
+        self._newest = max(self._newest, event.t)
         self._inbox.append(event)
         self._came.set()
 
