@@ -68,9 +68,16 @@ def validate_rest(
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
     problems = [_problem(details, model, data, document, base, meant=meant) for details in found]
-    gone = {_left_out(tuple(step for step in details["loc"] if step != "[key]")) for details in found}
+    gone = {_left_out(_place(details)) for details in found}
     rest = _without(data, gone, ())
     return model.model_validate({**missing, **rest}), problems, frozenset((*base, *place) for place in gone)
+
+
+def _place(details: ErrorDetails) -> Location:
+    """What is to blame, as seen from the table."""
+    wrong = details.get("ctx", {}).get("error")
+    below = wrong.at if isinstance(wrong, WrongValueError) else ()
+    return (*(step for step in details["loc"] if step != "[key]"), *below)
 
 
 def _left_out(location: Location) -> Location:

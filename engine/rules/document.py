@@ -106,13 +106,16 @@ def _not_empty(value: tuple[object, ...]) -> object:
     return value
 
 
-def _labels(value: dict[str, str]) -> dict[str, str]:
-    if len(value) > MAX_LABELS:
+def _labels(value: object) -> object:
+    if isinstance(value, dict) and len(value) > MAX_LABELS:
         raise WrongValueError("too-many-labels", found=str(len(value)), limit=str(MAX_LABELS))
-    for key in value:
-        if len(key) > MAX_LABEL_KEY:
-            raise WrongValueError("too-long", at=(key,), limit=str(MAX_LABEL_KEY))
     return value
+
+
+def _label_key(key: str) -> str:
+    if len(key) > MAX_LABEL_KEY:
+        raise WrongValueError("too-long", limit=str(MAX_LABEL_KEY))
+    return key
 
 
 def _window(value: object) -> object:
@@ -227,9 +230,8 @@ class Defaults(Table):
     message: str = ""
     chart: bool | None = None
     labels: Annotated[
-        dict[str, Annotated[str, StringConstraints(max_length=MAX_LABEL)]],
-        AfterValidator(_labels),
-        Field(json_schema_extra={"maxProperties": MAX_LABELS}),
+        dict[Annotated[str, AfterValidator(_label_key)], Annotated[str, StringConstraints(max_length=MAX_LABEL)]],
+        BeforeValidator(_labels),
     ] = {}
 
 

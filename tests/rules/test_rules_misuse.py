@@ -2,6 +2,7 @@
 
 import os
 import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from test_rules_load import CONDITION, HEAD, WORLD, problems_of, rules_of
 
 from engine.errors import ConfigurationError
 from engine.locale import Locale
-from engine.rules.load import MAX_DEPTH, load
+from engine.problems import MAX_SUGGESTIONS, Problem
+from engine.rules.load import MAX_DEPTH, MAX_FOLDERS, load
 from engine.rules.model import Logic
 
 VALUE = HEAD + 'metric = "net_value"\n'
@@ -381,3 +383,68 @@ def test_ten_thousand_rules_are_read_in_bounded_time(tmp_path: Path, rule: str) 
 def test_what_is_said_leads_to_what_is_right(tmp_path: Path, text: str, said: str) -> None:
     (problem,) = problems_of(tmp_path, a=text)
     assert problem.message(Locale.EN).endswith(said)
+
+
+def test_a_rule_has_so_many_conditions_labels_and_characters(tmp_path: Path) -> None:
+    one = '{ metric = "net_value", above = 1 },'
+    label = "[rule.labels]\n" + "".join(f"k{number} = 'x'\n" for number in range(50))
+    rules_of(tmp_path, a=HEAD + f"any = [{one * 199} {{ none = [{one}] }}]\n{label}")
+    found = problems_of(
+        tmp_path,
+        a=HEAD + f"any = [{one * 199} {{ none = [{one * 2}] }}]",
+        b=HEAD.replace('"r"', '"b"') + CONDITION + label + "k50 = 'x'",
+        c=HEAD.replace('"r"', '"c"') + CONDITION + "[rule.labels]\n" + "k" * 81 + " = 'x'\nl = '" + "x" * 201 + "'",
+        d=HEAD.replace('"r"', '"d"') + CONDITION + "description = '" + "x" * 2_001 + "'",
+    )
+    assert [(Path(each.file).name, each.line, each.code, each.detail.get("limit")) for each in found] == [
+        ("a.toml", 4, "too-many-conditions", "200"),
+        ("b.toml", 6, "too-many-labels", "50"),
+        ("c.toml", 7, "too-long", "80"),
+        ("c.toml", 8, "too-long", "200"),
+        ("d.toml", 6, "too-long", "2000"),
+    ]
+    (long_key,) = problems_of(tmp_path, c=HEAD + CONDITION + "[rule.labels]\n" + "k" * 81 + " = 'x'", a="", b="", d="")
+    assert (long_key.line, long_key.code, long_key.detail["limit"]) == (7, "too-long", "80")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[groups]\n" + "".join(f'g{number} = ["005930"]\n' for number in range(20_000))
+        + '[[rule]]\nname = "r"\nsymbols = [' + ",".join(f'"@q{number}"' for number in range(5_000))
+        + "]\n" + CONDITION,
+        HEAD + CONDITION + "notify = [" + ",".join(f'"q{number}"' for number in range(20_000)) + "]",
+        HEAD + CONDITION + "".join(f"ke{number}y = 1\n" for number in range(20_000)),
+    ],
+    ids=["groups", "notifiers", "keys"],
+)  # fmt: skip
+def test_thousands_of_unknown_names_took_minutes(tmp_path: Path, text: str) -> None:
+    start = time.process_time()
+    found = problems_of_one(tmp_path, text)
+    assert time.process_time() - start < 12
+    assert len(found) >= 5_000
+    assert len([each for each in found if each.detail.get("nearest")]) <= MAX_SUGGESTIONS
+
+
+def problems_of_one(tmp_path: Path, text: str) -> list[Problem]:
+    """Without their sentences, which are looked at elsewhere."""
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, WORLD)
+    return list(caught.value.problems)
+
+
+def test_a_folder_has_so_many_folders(tmp_path: Path) -> None:
+    for number in range(MAX_FOLDERS - 1):
+        (tmp_path / f"f{number}").mkdir()
+    assert load(tmp_path, WORLD) == ()
+    (tmp_path / "one more").mkdir()
+    assert [each.code for each in problems_of(tmp_path)] == ["too-many-folders"]
+
+
+def test_two_ways_to_write_the_same_syllables_are_one_name(tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "반도체 매수") for form in ("NFC", "NFD"))
+    assert composed != apart
+    text = (HEAD + CONDITION).replace('"r"', f'"{composed}"') + (HEAD + CONDITION).replace('"r"', f'"{apart}"')
+    (problem,) = problems_of(tmp_path, a=text)
+    assert (problem.line, problem.code) == (7, "rule-named-twice")
