@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from evaluation_stage import HYNIX, SAMSUNG, Stage, at, condition, rule, some
 
-from engine.evaluation.explanation import Reason
-from engine.evaluation.lifecycle import Phase, Tally
+from engine.evaluation.conditions import Truth, verdict_of
+from engine.evaluation.explanation import Reason, Situation, reason_of
+from engine.evaluation.lifecycle import REST, Phase, Tally
 from engine.rules.model import Anchor, Moment, Rule, Span
 from engine.silences.model import Silence
 
@@ -220,3 +221,33 @@ def test_when_a_window_of_a_sum_is_known() -> None:
     assert known_at == at("09:17:00")
     stage.tick("09:17:00")
     assert stage.value(symbol="@semis") == 0
+
+
+@pytest.mark.parametrize(
+    ("truths", "verdict", "reason"),
+    [
+        ((True, False), False, Reason.NOT_MET),
+        ((False, True), False, Reason.NO_CROSSING),
+        ((None, True), None, Reason.UNDEFINED),
+        ((True, True), True, None),
+        ((True, True), False, Reason.NO_CROSSING),
+    ],
+)
+def test_an_event_rule_waits_for_a_crossing_that_makes_it_met(
+    truths: tuple[Truth, Truth], verdict: Truth, reason: Reason | None
+) -> None:
+    """An undefined crossing is not taken for one that has happened."""
+    event = rule(TURN, BUYING)
+    at_work = Situation(
+        event, 1, True, True, False, truths, verdict, REST, Tally(0, None), silenced=False, spoken=False
+    )  # fmt: skip
+    assert reason_of(at_work, verdict_of(event.when)) is reason
+
+
+def test_met_but_not_for_long_enough_is_pending_also_before_it_has_begun() -> None:
+    waits = rule(BUYING, for_="10s")
+    given_it = Situation(
+        waits, 1, True, True, False, (True,), True, REST, Tally(0, None), silenced=False, spoken=False
+    )  # fmt: skip
+    assert reason_of(given_it, verdict_of(waits.when)) is Reason.PENDING
+    assert reason_of(replace(given_it, rule=rule(BUYING)), verdict_of(waits.when)) is None
