@@ -332,7 +332,8 @@ class Model:
         return [alert]
 
     def last_time(self, case: Case) -> str:
-        return next(record.time for record in reversed(self.applied) if record.symbol in case.members)
+        """Empty of what was only heard of while nobody watched it: there it is not compared."""
+        return next((record.time for record in reversed(self.applied) if record.symbol in case.members), "")
 
     def state(self) -> list[tuple[str, str, Phase, int | None, dict[str, Number | None], tuple[bool | None, ...]]]:
         """Rule, symbol, phase, since, values, truths of the conditions."""
