@@ -29,13 +29,13 @@ def _value_imbalance(now: Record, then: Record) -> float:
 
 def _windowed_imbalance(now: Record, then: Record) -> float | None:
     """Flows are not negative: a part that is says that the counters were rewritten, so the ratio means nothing."""
-    fell = now.buy_volume < then.buy_volume or now.sell_volume < then.sell_volume
-    return None if fell else _imbalance(now, then)
+    buy, sell = now.buy_volume - then.buy_volume, now.sell_volume - then.sell_volume
+    return None if buy < 0 or sell < 0 else _ratio(now.net_volume - then.net_volume, buy, sell)
 
 
 def _windowed_value_imbalance(now: Record, then: Record) -> float | None:
-    fell = now.buy_value < then.buy_value or now.sell_value < then.sell_value
-    return None if fell else _value_imbalance(now, then)
+    buy, sell = now.buy_value - then.buy_value, now.sell_value - then.sell_value
+    return None if buy < 0 or sell < 0 else _ratio(now.net_value - then.net_value, buy, sell)
 
 
 _CHANGES: dict[str, Measure] = {

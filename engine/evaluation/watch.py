@@ -212,10 +212,12 @@ class Watch:
 
     def evaluate(self, now: int, place: int | None) -> Alert | None:
         """`place`: of the record in its frame; None for a tick."""
-        self._rouse(now)
+        schedule = self._schedule
+        if now >= schedule.until:
+            schedule.move(now)
         latest = self._subject.latest
-        if self._schedule.asleep or latest is None:
-            self.wake = min(self.wake, self._schedule.until)
+        if schedule.asleep or latest is None:
+            self.wake = min(self.wake, schedule.until)
             return None
         self._judge(latest, now)
         said = self._live(now)
@@ -233,14 +235,18 @@ class Watch:
             if past is None:
                 values.append(reading(latest, ZERO))
                 continue
-            if past.until <= now:
+            until = past.until
+            if until <= now:
                 past.look(now)
-            wake = min(wake, past.until)
-            values.append(None if past.record is None else reading(latest, past.record))
+                until = past.until
+            if until < wake:  # noqa: PLR1730 -- a call of min() is a tenth of all this
+                wake = until
+            then = past.record
+            values.append(None if then is None else reading(latest, then))
         traded = latest.sell_volume + latest.buy_volume != 0
-        truths = [check.look(values[at], traded) for at, check in self._checks]
+        self._truths = truths = [check.look(values[at], traded) for at, check in self._checks]
         self._verdict = self._verdict_of(truths)
-        self._values, self._truths, self.wake = values, truths, wake
+        self._values, self.wake = values, wake
 
     def _live(self, now: int) -> Said | None:
         if self._crossings:
