@@ -91,13 +91,17 @@ class SumLookback:
 
     def look(self, now: int) -> None:
         """Moves only the shares that changed."""
-        self.until = NEVER
+        until, shares = NEVER, self._shares
         for place, part in enumerate(self._parts):
-            if part.until <= now:
+            end = part.until
+            if end <= now:
                 part.look(now)
-            if part.record is not self._shares[place]:
+                end = part.until
+            if part.record is not shares[place]:
                 self._replace(place, part.record)
-            self.until = min(self.until, part.until)
+            if end < until:  # noqa: PLR1730 -- forty members at every record: min() would take half of it
+                until = end
+        self.until = until
         self.record = None if self._unknown else self._total
 
     def known_at(self, now: int) -> int | None:
