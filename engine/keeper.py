@@ -78,6 +78,7 @@ class Keeper:
         self._tell = tell
         self._waiting = _Waiting()
         self._untold: dict[str, Notice] = {}
+        self._closed = False
         self._urgent = trio.Event()
         self._idle = trio.Event()
         """Set while no thread writes. Whoever clears it writes: there is one thread at the disk at a time."""
@@ -92,6 +93,8 @@ class Keeper:
 
     def put(self, work: Work) -> None:
         """Take what is to be kept; never waits."""
+        if self._closed:
+            return  # it is over: as if this had not been evaluated
         self._waiting.add(work)
         self._untold.update((notice.id, notice) for notice in work.notices)
         if work.is_urgent:
@@ -127,7 +130,7 @@ class Keeper:
                     await self._keep(self._take())
                 else:
                     await self._idle.wait()
-            self._idle = trio.Event()
+            self._idle, self._closed = trio.Event(), True
             await trio.to_thread.run_sync(self._disk.close, abandon_on_cancel=True)
         finally:
             self._tell_unstored()
@@ -197,7 +200,6 @@ class _Waiting:
         self.notices += notices
         self.standings.update(((each.rule, each.symbol), each) for each in standings)
         self.endings += endings
-        del self.notices[:-MAX_UNSTORED], self.endings[:-MAX_UNSTORED]
         self.mark = max(self.mark, mark)
         self.checkpoint = checkpoint or self.checkpoint
         self.is_urgent = True
@@ -224,7 +226,7 @@ class _Disk:
     def write(self, waiting: _Waiting, now_s: float) -> None:
         """The one place where lines, alerts and states meet the disk."""
         recording, store = self.trouble
-        if self._writer is not None:
+        if self._writer is not None and (waiting.events or waiting.lost):  # nothing to write proves no disk
             if recording is None or now_s - self._recorded_at >= RETRY_S:
                 self._recorded_at = now_s
                 recording = _record(self._writer, waiting)
@@ -232,6 +234,7 @@ class _Disk:
                 self._writer.lose([*waiting.lost, *waiting.events])
         if waiting.is_urgent:
             self._unstored.follow(waiting)
+            del self._unstored.notices[:-MAX_UNSTORED], self._unstored.endings[:-MAX_UNSTORED]
         if store is None or now_s - self._stored_at >= RETRY_S:
             self._stored_at = now_s
             store = self._store()

@@ -49,7 +49,8 @@ def opened(configuration: Configuration, now: int) -> StateFiles:
         with suppress(DatabaseError):  # the first commit meets it as well, and tells
             database.forget()
         if (before := day_file(folder, date_of(today))) is not None:
-            before.unlink()
+            with suppress(OSError):  # what cannot be removed cannot be written either, and that is told
+                before.unlink()
     writer = _writer(configuration, now) if feed.record and feed.source is not Source.REPLAY else None
     return StateFiles(database, writer, _past(database, today), day_file(folder, date_of(today)))
 

@@ -178,3 +178,39 @@ async def test_a_database_that_refuses_keeps_no_alert_back_and_gets_it_later(
         await until(lambda: len(desk.told) == 3)
         assert kept.trouble == Trouble()
         assert set(desk.stored()) == {notice(0).id, notice(1).id, notice(2).id}
+
+
+async def test_nothing_to_write_does_not_prove_that_the_disk_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In quiet hours a word of the daemon came between two lines, and the recording went on and stopped in turns."""
+    monkeypatch.setattr(keeper, "RETRY_S", 0.0)
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        await until(lambda: len(desk.told) == 1)
+        folder = tmp_path / "recordings"
+        folder.rename(tmp_path / "away")
+        folder.touch()  # a file where the folder was
+        kept.put(Work((Alive(NOON + 1),), (notice(1),), mark=NOON + 1))
+        await until(lambda: len(desk.told) == 2)
+        assert kept.trouble.recording is not None
+        kept.put(Work(notices=(notice(2),)))
+        await until(lambda: len(desk.told) == 3)
+        assert kept.trouble.recording is not None
+
+
+async def test_more_alerts_than_a_database_may_owe_are_all_told(tmp_path: Path) -> None:
+    many = tuple(notice(number) for number in range(keeper.MAX_UNSTORED + 500))
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),), many, mark=NOON))
+        await until(lambda: len(desk.told) == len(many), 15)
+
+
+async def test_what_comes_after_the_end_has_not_been(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        await kept.finish()
+        kept.put(Work((Alive(NOON + 1),), (notice(1),), mark=NOON + 1))
+        await trio.sleep(0.2)
+    assert desk.told == [notice(0)]
+    assert desk.stored() == [notice(0).id]

@@ -112,7 +112,10 @@ def lines(path: Path, tally: Tally | None = None) -> Iterator[str]:
 def day_file(folder: Path, day: date) -> Path | None:
     """The recording of this date in KST, if the folder has one."""
     path = folder / name_of(day)
-    return path if path.is_file() else None
+    try:
+        return path if path.is_file() else None
+    except OSError:  # of a folder or disk that fails: reading says why
+        return path
 
 
 def _ordered(paths: Iterable[Path], tally: Tally) -> list[Path]:

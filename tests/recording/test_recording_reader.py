@@ -219,5 +219,15 @@ def test_the_file_of_a_day(tmp_path: Path) -> None:
     assert day_file(tmp_path, date(2026, 11, 20)) == tmp_path / "2026-11-20.zst"
 
 
+def test_a_disk_that_does_not_say_whether_there_is_a_file_is_asked_again_by_who_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", fails)
+    assert reader.day_file(tmp_path, date(2026, 11, 20)) == tmp_path / "2026-11-20.zst"
+
+
 def test_times_of_the_made_up_days_are_korean() -> None:
     assert at("1970-01-01T09:00:00") == 0
