@@ -28,8 +28,8 @@ _FOLDER = click.Path(path_type=Path)
     "--against", type=_FOLDER, metavar="DIR", help="Which alerts appear, go and move, compared to these rules."
 )
 @click.pass_obj
-def replay(  # noqa: PLR0917 -- click gives them by name
-    path: Path, files: tuple[Path, ...], rules: Path | None, as_json: bool, everything: bool, against: Path | None
+def replay(
+    path: Path, *, files: tuple[Path, ...], rules: Path | None, as_json: bool, everything: bool, against: Path | None
 ) -> int:
     """The alerts that the rules give on recordings, plain or compressed; see docs/replay.md."""
     from engine.recording.reader import UnreadableRecordingError

@@ -48,7 +48,7 @@ def _moment(context: click.Context, _option: click.Parameter, text: str | None) 
 @click.option("--at", callback=_moment, metavar="TIME", help=f"A moment of a recording, as {_FORM} (KST); else now.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def why(path: Path, rule: str, symbol: str, files: tuple[Path, ...], at: int | None, as_json: bool) -> int:  # noqa: PLR0917 -- click gives them by name
+def why(path: Path, *, rule: str, symbol: str, files: tuple[Path, ...], at: int | None, as_json: bool) -> int:
     """A rule's conditions with their values, its state, and the first thing that keeps it silent.
 
     Asks the running daemon; with --at it replays FILE…, or the recording of that day, up to that moment.

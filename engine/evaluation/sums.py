@@ -99,7 +99,7 @@ class SumLookback:
                 end = part.until
             if part.record is not shares[place]:
                 self._replace(place, part.record)
-            if end < until:  # noqa: PLR1730 -- forty members at every record: min() would take half of it
+            if end < until:  # noqa: PLR1730 -- for each of forty members: min() was a quarter of it, profiled
                 until = end
         self.until = until
         self.record = None if self._unknown else self._total

@@ -239,8 +239,7 @@ class Watch:
             if until <= now:
                 past.look(now)
                 until = past.until
-            if until < wake:  # noqa: PLR1730 -- a call of min() is a tenth of all this
-                wake = until
+            wake = min(wake, until)
             then = past.record
             values.append(None if then is None else reading(latest, then))
         traded = latest.sell_volume + latest.buy_volume != 0

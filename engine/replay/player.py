@@ -74,7 +74,7 @@ class Player:
         """Of feeds: there are none."""
         return []
 
-    def watch(self, symbols: Sequence[str]) -> list[str]:  # noqa: ARG002 -- what feeds are told
+    def watch(self, _symbols: Sequence[str]) -> list[str]:
         """A recording has what it has."""
         return []
 
