@@ -5,6 +5,7 @@ from typing import Any
 
 from engine import __version__, kst, status
 from engine.clock import Clock
+from engine.delivery.outbox import Outbox
 from engine.edited import Edited
 from engine.errors import PgmwatchError
 from engine.evaluating import Evaluating
@@ -14,7 +15,6 @@ from engine.locale import Text
 from engine.ops import rule_list, why
 from engine.ops.control import Handler
 from engine.replay.player import Player
-from engine.store.outbox import Outbox
 from engine.upstream import Upstream
 
 _READING = Text(

@@ -6,7 +6,7 @@ evaluated, the workers settle what is in flight. All of it within 10 s.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from engine.clock import Clock
 from engine.config.model import Account, Settings, Source
 from engine.config.model import Feed as FeedSettings
 from engine.delivery.deliver import Delivery
-from engine.delivery.notice import Notice
+from engine.delivery.outbox import Outbox
 from engine.edited import Edited
 from engine.errors import PgmwatchError
 from engine.evaluating import Evaluating
@@ -35,7 +35,6 @@ from engine.simulator import server as simulator
 from engine.simulator.scenario import Scenario
 from engine.state_files import StateFiles
 from engine.stopping import ENDED, REFUSED, Stopping
-from engine.store.outbox import Outbox
 from engine.stream import Start
 from engine.upstream import Upstream
 
@@ -136,7 +135,9 @@ class _Daemon:
         self._outbox = Outbox(target.address for target in prepared.targets)
         self._delivery = Delivery(self._outbox, clock, alerts=self._settings.alerts, locale=self._settings.locale)
         self._delivery.add(prepared.targets)
-        self._evaluating = Evaluating(prepared.plan, clock, files, self._tell, self._on_gap)
+        self._evaluating = Evaluating(prepared.plan, clock, files, self._outbox, self._on_gap)
+        self._outbox.keep_in(self._evaluating.keeper)
+        self._outbox.resume(files.undelivered, files.past.known, self._started)
         self._upstream: Upstream | Player = self._player or Upstream(
             self._configuration, feed_settings, prepared.plan.symbols, clock, self._evaluating.evaluator.put
         )
@@ -171,9 +172,10 @@ class _Daemon:
             self._evaluating.evaluator.put(Start(self._clock.now()))
             background.start_soon(self._begin, background, stopping)
             await self._upstream.run(stopping.asked)
-            await self._evaluating.finish(stopping.left_s() / 2)  # the other half is for telling of it
+            await self._evaluating.finish()
             drain.set()
             await drained.wait()
+            await self._evaluating.close(stopping.left_s())
             background.cancel_scope.cancel()
 
     def _say_started(self) -> None:
@@ -229,9 +231,6 @@ class _Daemon:
     async def _deliver(self, stopping: Stopping, drain: trio.Event, drained: trio.Event) -> None:
         await self._delivery.run(drain, drain_s=stopping.left_s)
         drained.set()
-
-    def _tell(self, notices: Sequence[Notice]) -> None:
-        self._outbox.commit(notices, self._clock.now())
 
     def _on_gap(self, kind: Gap, since: int, until: int) -> None:
         self._evaluating.say(self._monitor.gap(until, since, kind))

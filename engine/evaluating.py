@@ -1,6 +1,6 @@
 """Rules over the stream, as they run in the daemon: engine, evaluator and keeper as one, with the words of alerts.
 
-events → evaluator → engine → alerts → words → keeper (recording, database) → `tell`. What may change while it runs, the
+events → evaluator → engine → alerts → words → keeper (recording, database) → `post`. What may change while it runs, the
 rules and the silences, changes here, between two events.
 """
 
@@ -23,7 +23,7 @@ from engine.evaluation.watch import Transition
 from engine.evaluator import Evaluator
 from engine.gap import Gap
 from engine.in_force import InForce
-from engine.keeper import Keeper, Work
+from engine.keeper import Keeper, Post, Work
 from engine.kst import SECOND_NS, date_of, day_number
 from engine.locale import Locale, Text
 from engine.plan import Plan
@@ -53,10 +53,10 @@ class Evaluating:
         plan: Plan,
         clock: Clock,
         files: StateFiles,
-        tell: Callable[[Sequence[Notice]], None],
+        post: Post,
         on_gap: Callable[[Gap, int, int], None],
     ) -> None:
-        """`tell` gets each notice once, when it is stored or cannot be; `on_gap`: see Evaluator."""
+        """`post` gets each notice once, when it is stored or cannot be; `on_gap`: see Evaluator."""
         self._configuration = plan.configuration
         self._clock = clock
         self._files = files
@@ -68,7 +68,7 @@ class Evaluating:
         self.evaluator = Evaluator(self.engine, clock, self._commit, plan.symbols, on_gap, held=True)
         past = files.past.mark
         mark = self._started if past is None or past > self._started else past
-        self.keeper = Keeper(files.writer, files.database, tell, mark)
+        self.keeper = Keeper(files.writer, files.database, post, mark, clock.now)
         settings = plan.configuration.settings
         self._locale = settings.locale
         self._templates = message.Templates(settings.alerts.title, settings.alerts.message, FailureLog())
@@ -110,10 +110,14 @@ class Evaluating:
         self.keep_everything()
         return recorded.unread or (_FUTURE.of(self._locale) if found.distrusted else None)
 
-    async def finish(self, seconds: float) -> None:
-        """Evaluate and keep what has come last; what a disk does not take within `seconds` is told all the same."""
+    async def finish(self) -> None:
+        """Evaluate what has come last. What a disk does not take within the keeper's patience is told all the same."""
         self.evaluator.drain()
         self.keep_everything()
+        await self.keeper.stored()
+
+    async def close(self, seconds: float) -> None:
+        """Keep the last steps of the delivery, as far as the disk takes them within `seconds`."""
         with trio.move_on_after(seconds):
             await self.keeper.finish()
 
@@ -156,7 +160,7 @@ class Evaluating:
         notices = [self._notice(alert) for alert in alerts]
         endings = self._silent_endings(alerts)
         standings = self.engine.changed() if notices or endings else ()
-        self.keeper.put(Work(events, notices, standings, endings, self.engine.now or 0))
+        self.keeper.put(Work(events, notices, standings, endings, mark=self.engine.now or 0))
 
     def _notice(self, alert: Alert) -> Notice:
         rule = self.in_force.rules[alert.rule]

@@ -1,7 +1,8 @@
 """Between evaluation and delivery: what was evaluated is kept, in the order in which it happened, then told.
 
-lines → the recording · then alerts and states → the database, in one transaction · then alerts → the outbox. So a line
-is with the operating system before an alert that follows from it is stored, and an alert is stored before it is sent.
+lines → the recording · then alerts, whom they go to, and states → the database, in one transaction · then alerts → the
+outbox, whose every step comes back here. So a line is with the operating system before an alert that follows from it is
+stored, an alert is stored before it is sent, and so is that it is being sent.
 Both files are written in one thread; the evaluation hands over and never waits. Lines alone wait for a second: that is
 what a kill may cost. Whatever a disk does, alerts go out: one that is full loses us the recording or the memory, one
 that hangs gets a few seconds, and both are told.
@@ -11,11 +12,12 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import trio
 
 from engine.delivery.notice import Notice
+from engine.delivery.parcel import Delivery, Parcel, Status
 from engine.evaluation.standing import Standing
 from engine.recording.writer import RecordingError, Writer
 from engine.store.batch import Batch, Ending
@@ -37,6 +39,8 @@ MAX_WAITING = 100_000
 a hole, and says so itself."""
 MAX_UNSTORED = 5_000
 """Alerts that may wait for a database that refuses them; they have been sent. As many as the outbox holds."""
+MAX_UNSTORED_DELIVERIES = 20_000
+"""Steps of their delivery: each to four targets."""
 
 
 class Trouble(NamedTuple):
@@ -54,30 +58,40 @@ class Work:
     notices: Sequence[Notice] = ()
     standings: Sequence[Standing] = ()
     endings: Sequence[Ending] = ()
+    deliveries: Sequence[Delivery] = ()
     mark: int = 0
     """Time up to which everything is evaluated, with this; 0: it says nothing of that."""
     checkpoint: str | None = None
 
     @property
     def is_urgent(self) -> bool:
-        return bool(self.notices or self.standings or self.endings or self.checkpoint is not None)
+        return bool(self.notices or self.standings or self.endings or self.deliveries or self.checkpoint is not None)
+
+
+class Post(Protocol):
+    """Where notices go from here: the outbox. `now`: nanoseconds since the epoch."""
+
+    def route(self, notices: Sequence[Notice], now: int) -> Sequence[Parcel]:
+        """Whom they go to. Asked before they are stored: both are one transaction."""
+
+    def take(self, notices: Sequence[Notice], parcels: Sequence[Parcel], now: int) -> None:
+        """They are stored, or cannot be."""
 
 
 class Keeper:
-    """Made anywhere; `put` from the Trio thread. `tell` gets each notice once, when it is stored or cannot be."""
+    """Made anywhere; `put` from the Trio thread. `post` gets each notice once, when it is stored or cannot be."""
 
     def __init__(
-        self,
-        writer: Writer | None,
-        database: Database,
-        tell: Callable[[Sequence[Notice]], None],
-        mark: int,
+        self, writer: Writer | None, database: Database, post: Post, mark: int, now: Callable[[], int]
     ) -> None:
         """`writer` None: nothing is recorded. `mark`: the time up to which is evaluated, before any work."""
         self._disk = _Disk(writer, database, mark)
-        self._tell = tell
+        self._post = post
+        self._now = now
         self._waiting = _Waiting()
-        self._untold: dict[str, Notice] = {}
+        self._writing = self._waiting
+        """What was taken last to be written."""
+        self._untold: dict[str, tuple[Notice, tuple[Parcel, ...]]] = {}
         self._closed = False
         self._urgent = trio.Event()
         self._idle = trio.Event()
@@ -95,10 +109,27 @@ class Keeper:
         """Take what is to be kept; never waits."""
         if self._closed:
             return  # it is over: as if this had not been evaluated
-        self._waiting.add(work)
-        self._untold.update((notice.id, notice) for notice in work.notices)
+        self._waiting.add(work, trio.current_time())
+        self._route(work.notices)
         if work.is_urgent:
             self._urgent.set()
+
+    def keep(self, deliveries: Sequence[Delivery]) -> None:
+        """Take steps of a delivery; never waits."""
+        self.put(Work(deliveries=deliveries))
+
+    async def stored(self) -> None:
+        """Returns when all that was put before is on the disk, or cannot be, or takes longer than anybody can wait."""
+        last = self._waiting if self._waiting.is_urgent else self._writing
+        if self._closed or not last.is_urgent:
+            return
+        with trio.move_on_after(PATIENCE_S):
+            await last.is_done.wait()
+
+    def lag_s(self) -> float:
+        """How long the oldest of what is to be stored has waited for the disk."""
+        since = [each.since for each in (self._waiting, self._writing) if each.is_urgent and not each.is_done.is_set()]
+        return trio.current_time() - min(since) if since else 0.0
 
     async def run(self) -> None:
         """Until cancelled; `finish` keeps what has come last."""
@@ -138,23 +169,38 @@ class Keeper:
     def _take(self) -> "_Waiting":
         """What waits, for the thread that writes it; no other may begin before it has ended."""
         self._idle = trio.Event()
-        waiting, self._waiting = self._waiting, _Waiting()
-        return waiting
+        self._writing, self._waiting = self._waiting, _Waiting()
+        return self._writing
+
+    def _route(self, notices: Sequence[Notice]) -> None:
+        """A notice and whom it goes to are stored together."""
+        if not notices:
+            return
+        parcels = self._post.route(notices, self._now())
+        self._waiting.deliver(parcel.delivery(Status.QUEUED, parcel.committed_at) for parcel in parcels)
+        of: dict[str, list[Parcel]] = {}
+        for parcel in parcels:
+            of.setdefault(parcel.notice.id, []).append(parcel)
+        self._untold.update((notice.id, (notice, tuple(of.get(notice.id, ())))) for notice in notices)
 
     async def _keep(self, waiting: "_Waiting") -> None:
         # A thread that hangs in the kernel is left behind when everything else has ended.
         write = partial(self._disk.write, waiting, trio.current_time())
         await trio.to_thread.run_sync(write, abandon_on_cancel=True)
         self._idle.set()
-        stored = [notice for notice in waiting.notices if self._untold.pop(notice.id, None)]
-        if stored:
-            self._tell(stored)
+        waiting.is_done.set()
+        self._tell([untold for notice in waiting.notices if (untold := self._untold.pop(notice.id, None))])
 
     def _tell_unstored(self) -> None:
         untold, self._untold = tuple(self._untold.values()), {}
         if untold:
             log.error("alerts told before they were stored count=%d", len(untold))
             self._tell(untold)
+
+    def _tell(self, untold: Sequence[tuple[Notice, tuple[Parcel, ...]]]) -> None:
+        if untold:
+            parcels = [parcel for _, each in untold for parcel in each]
+            self._post.take([notice for notice, _ in untold], parcels, self._now())
 
 
 @dataclass(slots=True)
@@ -167,9 +213,15 @@ class _Waiting:
     notices: list[Notice] = field(default_factory=list)
     standings: dict[tuple[str, str], Standing] = field(default_factory=dict)
     endings: list[Ending] = field(default_factory=list)
+    deliveries: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    """By notice and target."""
     mark: int = 0
     checkpoint: str | None = None
     is_urgent: bool = False
+    since: float = 0.0
+    """When the first that is urgent came; Trio's time."""
+    is_done: trio.Event = field(default_factory=trio.Event)
+    """Written, or given up."""
 
     def __repr__(self) -> str:
         return f"<{len(self.events)} lines, {len(self.notices)} notices, {len(self.standings)} standings>"
@@ -178,16 +230,25 @@ class _Waiting:
     def is_empty(self) -> bool:
         return not (self.events or self.lost or self.is_urgent)
 
-    def add(self, work: Work) -> None:
+    def add(self, work: Work, now_s: float) -> None:
         self.events += work.events
         if len(self.events) > MAX_WAITING:
             self._lose_lines()
         if work.is_urgent:
+            self.since = self.since if self.is_urgent else now_s
             self._merge(work.notices, work.standings, work.endings, work.mark, work.checkpoint)
+            self.deliver(work.deliveries)
+
+    def deliver(self, deliveries: Iterable[Delivery]) -> None:
+        self.deliveries.update(((each.id, each.target), each) for each in deliveries)
 
     def follow(self, later: "_Waiting") -> None:
-        """Have what came later besides, but for its lines."""
+        """Have what came later besides, but for its lines. Of what has waited too long the oldest is lost."""
         self._merge(later.notices, later.standings.values(), later.endings, later.mark, later.checkpoint)
+        self.deliver(later.deliveries.values())
+        del self.notices[:-MAX_UNSTORED], self.endings[:-MAX_UNSTORED]
+        for key in [*self.deliveries][:-MAX_UNSTORED_DELIVERIES]:
+            del self.deliveries[key]
 
     def _merge(
         self,
@@ -234,7 +295,6 @@ class _Disk:
                 self._writer.lose([*waiting.lost, *waiting.events])
         if waiting.is_urgent:
             self._unstored.follow(waiting)
-            del self._unstored.notices[:-MAX_UNSTORED], self._unstored.endings[:-MAX_UNSTORED]
         if store is None or now_s - self._stored_at >= RETRY_S:
             self._stored_at = now_s
             store = self._store()
@@ -254,7 +314,14 @@ class _Disk:
         mark = max(self._mark, found.mark)
         try:
             self._database.commit(
-                Batch(mark, found.notices, tuple(found.standings.values()), found.endings, found.checkpoint)
+                Batch(
+                    mark,
+                    found.notices,
+                    tuple(found.standings.values()),
+                    found.endings,
+                    tuple(found.deliveries.values()),
+                    found.checkpoint,
+                )
             )
         except DatabaseError as error:
             return str(error)

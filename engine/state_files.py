@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.config.load import Configuration
 from engine.config.model import Source
+from engine.delivery.parcel import Kept
 from engine.kst import date_of, day_number
 from engine.recording.reader import day_file
 from engine.recording.writer import RecordingError, Writer
@@ -28,6 +29,8 @@ class StateFiles:
     """None: nothing is recorded."""
     past: Past
     """Of today, as it was stored before this run."""
+    undelivered: tuple[Kept, ...]
+    """What was stored before this run and has not reached everybody."""
     recording: Path | None
     """Of today, from before this run."""
 
@@ -52,15 +55,16 @@ def opened(configuration: Configuration, now: int) -> StateFiles:
             with suppress(OSError):  # what cannot be removed cannot be written either, and that is told
                 before.unlink()
     writer = _writer(configuration, now) if feed.record and feed.source is not Source.REPLAY else None
-    return StateFiles(database, writer, _past(database, today), day_file(folder, date_of(today)))
+    past, undelivered = _past(database, today)
+    return StateFiles(database, writer, past, undelivered, day_file(folder, date_of(today)))
 
 
-def _past(database: Database, today: int) -> Past:
+def _past(database: Database, today: int) -> tuple[Past, tuple[Kept, ...]]:
     try:
-        return database.past(today)
+        return database.past(today), database.undelivered()
     except DatabaseError as error:
         log.error("state unreadable reason=%s", quoted(str(error)))  # noqa: TRY400 -- a disk's doing; we go on
-        return Past(None, None, (), frozenset())
+        return Past(None, None, (), frozenset()), ()
 
 
 def _writer(configuration: Configuration, now: int) -> Writer:

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine import kst
+from engine.delivery.outbox import TargetStatus
 from engine.evaluation.engine import Counters
 from engine.evaluation.watch import Snapshot
 from engine.kis.status import Status as FeedStatus
 from engine.kst import SECOND_NS
-from engine.store.outbox import TargetStatus
 
 
 def of_feed(feed: FeedStatus, now: int) -> dict[str, Any]:

@@ -47,12 +47,12 @@ ROOMS: dict[str, set[str]] = {
     "ready": {"config", "delivery", "plan", "simulator"},
     "replay": {"clock", "config", "delivery", "evaluation", "kis", "recording", "rules", "symbols", "validation"},
     "rule_tests": {"evaluation", "ops", "recording", "replay", "rules", "toml", "validation"},
-    "status": {"evaluation", "kis", "store"},
+    "status": {"delivery", "evaluation", "kis"},
     "in_force": {"plan"},
     "following": {"watching"},
     "restart": {"evaluation", "store"},
     "keeper": {"delivery", "evaluation", "recording", "store"},
-    "state_files": {"config", "recording", "store"},
+    "state_files": {"config", "delivery", "recording", "store"},
     "stopping": set(),
     "evaluating": {
         "clock", "delivery", "evaluation", "evaluator", "in_force", "keeper", "plan", "recording", "restart",
@@ -64,7 +64,8 @@ ROOMS: dict[str, set[str]] = {
         "watching",
     },
     "answers": {
-        "clock", "edited", "evaluating", "evaluation", "incidents", "ops", "replay", "status", "store", "upstream",
+        "clock", "delivery", "edited", "evaluating", "evaluation", "incidents", "ops", "replay", "status", "store",
+        "upstream",
     },
     "daemon": {
         "answers", "clock", "delivery", "edited", "evaluating", "incidents", "ops", "ready", "replay", "simulator",
@@ -80,7 +81,8 @@ ROOMS: dict[str, set[str]] = {
 """Room → the rooms that it may import, besides the shared ones and itself."""
 
 PURE = [
-    "alert", "config/model", "delivery/message", "delivery/notice", "delivery/retry", "delivery/words", "evaluation",
+    "alert", "config/model", "delivery/message", "delivery/notice", "delivery/parcel", "delivery/retry",
+    "delivery/words", "evaluation",
     "in_force", "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage",
     "incidents/reading", "incidents/silence", "incidents/upkeep", "incidents/words", "kis/backoff", "kis/budget",
     "kis/ghosts", "kis/protocol", "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale",
@@ -89,7 +91,7 @@ PURE = [
     "rule_tests/document", "rule_tests/judge", "rule_tests/series", "rules/document", "rules/model", "rules/names",
     "session", "silences/document", "silences/model", "silences/moments", "simulator/answers", "simulator/codes",
     "simulator/data", "simulator/desk", "simulator/faults", "simulator/keys", "simulator/kinds", "simulator/market",
-    "simulator/messages", "simulator/scenario", "simulator/wire", "store/batch", "store/schema", "stream",
+    "simulator/messages", "simulator/scenario", "simulator/wire", "store/batch", "store/rows", "store/schema", "stream",
     "symbols/builtin", "symbols/master", "symbols/mst", "template", "text", "trading_days", "units",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}

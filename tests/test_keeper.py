@@ -13,6 +13,7 @@ import trio
 
 from engine import keeper
 from engine.delivery.notice import Notice, system_notice
+from engine.delivery.parcel import Parcel
 from engine.evaluation.lifecycle import Life, Phase, Tally
 from engine.evaluation.standing import Standing
 from engine.keeper import Keeper, Trouble, Work
@@ -56,7 +57,11 @@ class Desk:
     seen: list[tuple[int, int]] = field(default_factory=list)
     """At each telling: lines in the recording, alerts in the database."""
 
-    def tell(self, notices: Sequence[Notice]) -> None:
+    def route(self, notices: Sequence[Notice], now: int) -> Sequence[Parcel]:
+        return [Parcel(notice, "t", "terminal", now, notice.at) for notice in notices]
+
+    def take(self, notices: Sequence[Notice], parcels: Sequence[Parcel], now: int) -> None:
+        assert [parcel.notice for parcel in parcels] == list(notices)
         self.told += notices
         self.seen.append((len(self.lines()), len(self.stored())))
 
@@ -73,7 +78,7 @@ class Desk:
 async def keeping(folder: Path) -> AsyncIterator[tuple[Desk, Keeper]]:
     desk = Desk(folder, SlowWriter(folder / "recordings"), Database.open(folder / "state.db").database)
     desk.writer.open(NOON)
-    kept = Keeper(desk.writer, desk.database, desk.tell, NOON)
+    kept = Keeper(desk.writer, desk.database, desk, NOON, lambda: NOON)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.run)
         yield desk, kept

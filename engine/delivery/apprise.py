@@ -65,6 +65,11 @@ class Service:
         return str(self._plugin.service_name).lower()
 
     @property
+    def takes_pictures(self) -> bool:
+        """Whether a picture sent to it is shown."""
+        return False
+
+    @property
     def loopback(self) -> bool:
         """Whether sending can reach this machine only. What is not known to stay here counts as leaving it."""
         protocol = type(self._plugin).protocol
@@ -87,9 +92,10 @@ class Service:
         return Delivered()
 
     def _notify(self, message: Message) -> AppriseResultStatus:
+        body = "\n".join(line for line in (message.body, *message.remarks) if line)
         with self._apprise.notify(
-            body=message.body or message.title,
-            title=message.title if message.body else "",
+            body=body or message.title,
+            title=message.title if body else "",
             notify_type=NotifyType.SUCCESS if message.resolved else _TYPES[message.severity],
             body_format=NotifyFormat.TEXT,
         ) as result:

@@ -15,11 +15,12 @@ from pydantic import SecretStr
 from engine import text
 from engine.clock import Clock
 from engine.config.model import Alerts, Notifier
+from engine.delivery.outbox import Outbox
 from engine.delivery.retry import Pace
-from engine.delivery.target import Address, Outbox, Target
+from engine.delivery.target import Address, Target
 from engine.delivery.terminal import TARGET_ID, Terminal
 from engine.delivery.threads import ThreadTarget
-from engine.delivery.worker import Worker
+from engine.delivery.worker import Draw, Worker, no_picture
 from engine.kst import SECOND_NS
 from engine.locale import Locale
 
@@ -77,13 +78,15 @@ class Delivery:
         alerts: Alerts,
         locale: Locale,
         chance: Callable[[], float] = random.random,
+        draw: Draw = no_picture,
     ) -> None:
-        """`chance` gives numbers in [0, 1) that spread the retries."""
+        """`chance` gives numbers in [0, 1) that spread the retries; `draw` the pictures."""
         self._outbox = outbox
         self._clock = clock
         self._alerts = alerts
         self._locale = locale
         self._chance = chance
+        self._draw = draw
         self._workers: dict[str, Worker] = {}
         self._nursery: trio.Nursery | None = None
         self._stopping = False
@@ -107,7 +110,7 @@ class Delivery:
 
     def _employ(self, target: Target, address: Address) -> None:
         pace = _pace(address, self._alerts)
-        worker = Worker(target, self._outbox, pace, self._locale, self._clock, chance=self._chance)
+        worker = Worker(target, self._outbox, pace, self._locale, self._clock, chance=self._chance, draw=self._draw)
         self._workers[address.id] = worker
         if self._nursery is not None and not self._stopping:
             self._nursery.start_soon(worker.run)
@@ -157,8 +160,8 @@ def _open(found: _Found, name: str, notifier: Notifier, index: int, url: SecretS
     if loopback_only and not service.loopback:
         found.withheld.append(shown)
         return
-    address = Address(target_id(url), shown, (name,), _nanoseconds(notifier))
-    _add(found, ThreadTarget(address, service.send))
+    address = Address(target_id(url), shown, (name,), _nanoseconds(notifier), notifier.chart)
+    _add(found, ThreadTarget(address, service.send, takes_pictures=service.takes_pictures))
 
 
 def _terminal(name: str, notifier: Notifier, stdout: TextIO) -> ThreadTarget:

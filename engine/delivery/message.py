@@ -116,6 +116,7 @@ def notice(alert: Alert, rule: Rule, name: str, locale: Locale, templates: Templ
         size=_size(told, dict(alert.values)),
         alert=alert,
         name=name,
+        chart=rule.chart,
     )
 
 
@@ -183,11 +184,19 @@ def headline(alert: Alert, rule: Rule) -> Stated:
     return min(telling, key=lambda each: _rank(each, values))  # the first of equals
 
 
-def render(due: Sequence[Due], unsent: Unsent, now: int, locale: Locale) -> tuple[str, str]:
+class Rendered(NamedTuple):
+    """A message in plain text: its title, its body, and lines about the message itself."""
+
+    title: str
+    body: str
+    remarks: tuple[str, ...]
+
+
+def render(due: Sequence[Due], unsent: Unsent, now: int, locale: Locale) -> Rendered:
     """One message of everything that is due, as of `now`: a single notice whole, several as a line each."""
     ordered = sorted(due, key=lambda each: each.notice.urgency)
     title, lines = _whole(ordered[0].notice) if len(ordered) == 1 else _digest(ordered, locale)
-    return title, "\n".join([*lines, *_remarks(ordered, now, locale), *_unsent_lines(unsent, locale)])
+    return Rendered(title, "\n".join(lines), (*_remarks(ordered, now, locale), *_unsent_lines(unsent, locale)))
 
 
 def _whole(only: Notice) -> tuple[str, list[str]]:

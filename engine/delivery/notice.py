@@ -33,6 +33,10 @@ class Notice:
     """The stock's name, as the stock master has it."""
     kind: str = ""
     """Of the daemon's own notices: one word, such as `feed-lost`."""
+    chart: bool | None = None
+    """Whether a picture goes with it; None: as the notifier has it."""
+    besides: str = ""
+    """Id of a target that it does not go to, because that is what it tells of."""
 
     @property
     def suppressed(self) -> Suppression | None:

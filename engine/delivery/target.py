@@ -1,14 +1,8 @@
 """A target: one place that a message can be sent to, and what can come of it. Outbox and workers share these words."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import trio
-
-from engine.delivery.message import Due, Unsent
-from engine.delivery.notice import Notice
-from engine.delivery.retry import Waiting
 from engine.rules.model import Severity
 
 
@@ -24,22 +18,29 @@ class Address:
     """The notifiers whose messages go here; one URL may stand in several."""
     spacing_ns: int = 0
     """Least time between two messages."""
+    chart: bool = False
+    """Alerts whose rule does not say otherwise go with a picture."""
 
     def serving(self, other: "Address") -> "Address":
         """The same place for the notifiers of both, at the slower rate; it keeps its name."""
         names = tuple(dict.fromkeys((*self.notifiers, *other.notifiers)))
-        return replace(self, notifiers=names, spacing_ns=max(self.spacing_ns, other.spacing_ns))
+        spacing_ns = max(self.spacing_ns, other.spacing_ns)
+        return replace(self, notifiers=names, spacing_ns=spacing_ns, chart=self.chart or other.chart)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a target sends: plain text, one line of title."""
+    """What a target sends: plain text, one line of title. Each target gives it the form that its service shows."""
 
     title: str
     body: str
     severity: Severity
     resolved: bool = False
     """Nothing in it is still firing."""
+    remarks: tuple[str, ...] = ()
+    """Lines about the message itself, below the body: how late it is, that it may repeat, what was not sent."""
+    picture: bytes | None = None
+    """A PNG, for targets that take one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """The service will not have it, however often it is asked. `reason` holds no secret."""
+
+    reason: str
+    only_this: bool = False
+    """It is this message that it does not like; another may be taken. Else it takes nothing from us."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """It may or may not have arrived, whole or in part: the next attempt says that it may repeat."""
 
@@ -63,7 +73,7 @@ class Unknown:
     retry_after_s: float = 0.0
 
 
-Outcome = Delivered | Failed | Unknown
+Outcome = Delivered | Failed | Refused | Unknown
 
 
 class Target(Protocol):
@@ -77,6 +87,10 @@ class Target(Protocol):
         """How long one attempt may take."""
 
     @property
+    def takes_pictures(self) -> bool:
+        """Whether a picture would be shown; none is drawn for one that does not."""
+
+    @property
     def stuck(self) -> int:
         """Attempts that were given up and still hold a thread."""
 
@@ -84,53 +98,3 @@ class Target(Protocol):
         """Returns as soon as another attempt may begin."""
 
     async def send(self, message: Message) -> Outcome: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """One notice on its way to one target."""
-
-    notice: Notice
-    committed_at: int
-    attempts: int = 0
-    may_repeat: bool = False
-
-    @property
-    def due(self) -> Due:
-        return Due(self.notice, self.may_repeat)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Claimed together, to be settled together. Never empty."""
-
-    target: str
-    parcels: tuple[Parcel, ...]
-    unsent: Unsent
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt this is for the one that was tried most, from 1."""
-        return 1 + max(parcel.attempts for parcel in self.parcels)
-
-
-class Outbox(Protocol):
-    """The store, as workers see it. Every `now` is nanoseconds since the epoch."""
-
-    def add(self, address: Address) -> Address:
-        """One more target, or further notifiers of a known one; → its address from now on."""
-
-    def waiting(self, target: str) -> Waiting | None: ...
-
-    def changed(self, target: str) -> trio.Event:
-        """Set at the target's next commit."""
-
-    def expire(self, target: str, ttl_ns: int, now: int) -> int:
-        """Gives up what fired `ttl_ns` ago or earlier; returns how many."""
-
-    def claim(self, target: str, now: int) -> Batch: ...
-
-    def settle(self, batch: Batch, outcome: Outcome, now: int) -> None: ...
-
-    def queued(self) -> Mapping[str, int]:
-        """How many notices wait, by target."""

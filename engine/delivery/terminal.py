@@ -42,7 +42,9 @@ class Terminal:
         title = text.clean(message.title, len(message.title) + 1)
         if self._coloured:
             title = f"{_RESOLVED if message.resolved else _COLOURS[message.severity]}{title}{_RESET}"
-        body = [_INDENT + line for line in text.printable(message.body).split("\n") if line]
+        body = [
+            _INDENT + line for line in text.printable("\n".join([message.body, *message.remarks])).split("\n") if line
+        ]
         return "\n".join([title, *body, "", ""]).replace(_EMOJI_STYLE, "")
 
     def _write(self, block: str) -> None:

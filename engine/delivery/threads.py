@@ -16,10 +16,18 @@ DEADLINE_S = 40.0
 class ThreadTarget:
     """A target whose sending blocks. Its threads are daemons: they do not keep the process from ending."""
 
-    def __init__(self, address: Address, send: Callable[[Message], Outcome], *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self,
+        address: Address,
+        send: Callable[[Message], Outcome],
+        *,
+        deadline_s: float = DEADLINE_S,
+        takes_pictures: bool = False,
+    ) -> None:
         self._address = address
         self._send = send
         self._deadline_s = deadline_s
+        self._takes_pictures = takes_pictures
         self._limiter = trio.CapacityLimiter(MAX_THREADS)
 
     def __repr__(self) -> str:
@@ -34,12 +42,16 @@ class ThreadTarget:
         return self._deadline_s
 
     @property
+    def takes_pictures(self) -> bool:
+        return self._takes_pictures
+
+    @property
     def stuck(self) -> int:
         return self._limiter.borrowed_tokens
 
     def at(self, address: Address) -> "ThreadTarget":
         """The same place under another address."""
-        return ThreadTarget(address, self._send, deadline_s=self._deadline_s)
+        return ThreadTarget(address, self._send, deadline_s=self._deadline_s, takes_pictures=self._takes_pictures)
 
     async def room(self) -> None:
         """Waits while all threads hang. Only the target's one worker takes from the limiter, so what is free stays."""

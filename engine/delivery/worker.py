@@ -2,19 +2,32 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import trio
 
 from engine.clock import Clock
 from engine.delivery import message, retry
+from engine.delivery.notice import Notice
+from engine.delivery.outbox import Outbox
+from engine.delivery.parcel import Batch
 from engine.delivery.retry import Course, Pace
-from engine.delivery.target import Batch, Delivered, Message, Outbox, Outcome, Target, Unknown
+from engine.delivery.target import Delivered, Failed, Message, Outcome, Refused, Target, Unknown
 from engine.kst import SECOND_NS
 from engine.locale import Locale
 
 logger = logging.getLogger(__name__)
+
+PICTURE_S = 2.0
+"""A picture that takes longer to draw is not waited for."""
+
+Draw = Callable[[Notice], Awaitable[bytes | None]]
+"""The picture that goes with a notice, as a PNG; None where there is nothing to show."""
+
+
+async def no_picture(_notice: Notice) -> bytes | None:
+    return None
 
 
 class Worker:
@@ -29,8 +42,10 @@ class Worker:
         clock: Clock,
         *,
         chance: Callable[[], float],
+        draw: Draw = no_picture,
     ) -> None:
         self._target = target
+        self._draw = draw
         self._id = target.address.id
         self._outbox = outbox
         self._pace = pace
@@ -107,31 +122,60 @@ class Worker:
         started = self._clock.now()
         self._course = Course(started, self._course.failures, self._course.retry_at)
         batch = self._outbox.claim(self._id, started)
-        outcome: Outcome = Unknown("interrupted")
+        outcome: Outcome = Failed("interrupted before it was sent")
         try:
+            picture = await self._prepare(batch)
+            outcome = Unknown("interrupted")
             with trio.move_on_after(self._target.deadline_s) as scope:
-                outcome = await self._target.send(self._message(batch, started))
+                outcome = await self._target.send(self._message(batch, picture))
             if scope.cancelled_caught:
                 outcome = Unknown(f"no end within {self._target.deadline_s:g} s")
         finally:
             self._settle(batch, outcome, started)
 
-    def _message(self, batch: Batch, now: int) -> Message:
-        notices = [parcel.notice for parcel in batch.parcels]
-        title, body = message.render([parcel.due for parcel in batch.parcels], batch.unsent, now, self._locale)
+    async def _prepare(self, batch: Batch) -> bytes | None:
+        """Returns when the claim is stored, with the picture if there is one."""
+        picture: bytes | None = None
+        shown = self._to_be_shown([parcel.notice for parcel in batch.parcels])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._outbox.stored)
+            if shown is not None:
+                with trio.move_on_after(PICTURE_S) as scope:
+                    picture = await self._draw(shown)
+                if scope.cancelled_caught:
+                    logger.warning("picture too late target=%r id=%s", self._target.address.name, shown.id)
+        return picture
+
+    def _to_be_shown(self, notices: Sequence[Notice]) -> Notice | None:
+        """The most urgent one, if a picture is wanted of it and the target takes one."""
         most = min(notices, key=lambda notice: notice.urgency)
-        return Message(title, body, most.severity, resolved=all(notice.resolved for notice in notices))
+        wanted = self._target.address.chart if most.chart is None else most.chart
+        return most if wanted and self._target.takes_pictures and most.alert is not None else None
+
+    def _message(self, batch: Batch, picture: bytes | None) -> Message:
+        notices = [parcel.notice for parcel in batch.parcels]
+        due = [parcel.due for parcel in batch.parcels]
+        title, body, remarks = message.render(due, batch.unsent, self._clock.now(), self._locale)
+        most = min(notices, key=lambda notice: notice.urgency)
+        resolved = all(notice.resolved for notice in notices)
+        return Message(title, body, most.severity, resolved=resolved, remarks=remarks, picture=picture)
 
     def _settle(self, batch: Batch, outcome: Outcome, started: int) -> None:
         now = self._clock.now()
         self._outbox.settle(batch, outcome, now)
         told = f"target={self._target.address.name!r} notices={len(batch.parcels)} attempt={batch.attempt}"
         took_ms = (now - started) // 1_000_000
-        if isinstance(outcome, Delivered):
-            self._course = self._course.after_success()
-            logger.info("delivered %s took_ms=%d", told, took_ms)
-            return
-        self._course = self._course.after_failure(now, outcome.retry_after_s, self._chance())
-        word = "unknown" if isinstance(outcome, Unknown) else "failed"
-        retry_in_s = (self._course.retry_at - now) / SECOND_NS
-        logger.warning("%s %s took_ms=%d reason=%r retry_in_s=%.1f", word, told, took_ms, outcome.reason, retry_in_s)
+        match outcome:
+            case Delivered():
+                self._course = self._course.after_success()
+                logger.info("delivered %s took_ms=%d", told, took_ms)
+            case Refused(reason):  # asking again changes nothing; what comes next may be taken
+                self._course = self._course.after_success()
+                logger.warning("refused %s took_ms=%d reason=%r", told, took_ms, reason)
+            case _:
+                self._course = self._course.after_failure(now, outcome.retry_after_s, self._chance())
+                word = "unknown" if isinstance(outcome, Unknown) else "failed"
+                retry_in_s = (self._course.retry_at - now) / SECOND_NS
+                logger.warning(
+                    "%s %s took_ms=%d reason=%r retry_in_s=%.1f", word, told, took_ms, outcome.reason, retry_in_s
+                )

@@ -7,6 +7,7 @@ from hashlib import blake2b
 
 from engine import kst
 from engine.delivery.notice import Notice
+from engine.delivery.parcel import Delivery
 from engine.evaluation.standing import Standing
 
 ENDED = "ended"
@@ -52,6 +53,8 @@ class Batch:
     """Those that changed, as of `mark`. A life that is not firing is kept as one at rest: what was pending starts anew
     after a restart."""
     endings: Sequence[Ending] = ()
+    deliveries: Sequence[Delivery] = ()
+    """Where notices of this batch, or of earlier ones, stand with their targets. The last of a pair counts."""
     checkpoint: str | None = None
     """The newest one as text; None: the one before stays."""
 

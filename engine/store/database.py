@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import kst
-from engine.delivery.notice import Notice
+from engine.delivery.parcel import Kept
 from engine.errors import PlaceError
 from engine.evaluation.lifecycle import REST, Life, Phase, Tally
 from engine.evaluation.standing import Standing
 from engine.kst import DAY_NS
 from engine.locale import Text
-from engine.store.batch import ENDED, Batch, Ending, Past, Row
+from engine.store import rows
+from engine.store.batch import Batch, Past, Row
 from engine.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 log = logging.getLogger(__name__)
@@ -123,9 +124,10 @@ class Database:
         """
         with self._writing() as connection:
             before = connection.total_changes
-            connection.executemany(_INSERT, map(_row_of, batch.notices))
-            connection.executemany(_INSERT, map(_row_of_ending, batch.endings))
+            connection.executemany(_INSERT, map(rows.of_notice, batch.notices))
+            connection.executemany(_INSERT, map(rows.of_ending, batch.endings))
             brought = connection.total_changes - before
+            connection.executemany(_DELIVER, map(rows.of_delivery, batch.deliveries))
             day = kst.day_number(batch.mark)
             _put_standings(connection, batch.standings, day)
             connection.execute(_MARK, (batch.mark, batch.checkpoint))
@@ -142,6 +144,14 @@ class Database:
             known = connection.execute("SELECT id FROM history WHERE at >= ?", (kst.day_start(day),)).fetchall()
         mark, checkpoint = progress or (None, None)
         return Past(mark, checkpoint, tuple(map(_standing, standings)), frozenset(each for (each,) in known))
+
+    def undelivered(self) -> tuple[Kept, ...]:
+        """What waits or was in flight when the last run ended, and what its readers were not told was given up.
+
+        The oldest first. Raises DatabaseError.
+        """
+        with self._reading() as connection:
+            return tuple(map(rows.kept, connection.execute(_UNDELIVERED).fetchall()))
 
     def history(
         self,
@@ -163,7 +173,7 @@ class Database:
     def forget(self) -> None:
         """Start empty. Raises DatabaseError; then nothing was forgotten."""
         with self._writing() as connection:
-            for table in ("history", "standing", "progress"):
+            for table in ("delivery", "history", "standing", "progress"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608  our own words
 
     def _connected(self) -> sqlite3.Connection:
@@ -207,10 +217,25 @@ class Database:
 
 
 _ROW = "seq, id, at, rule, symbol, state, suppressed, line"
-_INSERT = """
-    INSERT INTO history (id, at, rule, symbol, state, suppressed, line) VALUES (?, ?, ?, ?, ?, ?, ?)
+_INSERT = f"""
+    INSERT INTO history ({rows.HISTORY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING
-"""
+"""  # noqa: S608  our own words
+# Of a notice that the history does not have (it was too much for a disk that refused), nothing is kept.
+_DELIVER = f"""
+    INSERT INTO delivery ({rows.DELIVERY})
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE EXISTS (SELECT 1 FROM history WHERE id = ?1)
+    ON CONFLICT (id, target) DO UPDATE SET
+        name = excluded.name, status = excluded.status, at = excluded.at, due_from = excluded.due_from,
+        attempts = excluded.attempts, may_repeat = excluded.may_repeat, unlisted = excluded.unlisted,
+        reason = excluded.reason
+"""  # noqa: S608  our own words
+_UNDELIVERED = f"""
+    SELECT {rows.KEPT} FROM delivery JOIN history USING (id)
+    WHERE delivery.status NOT IN ('delivered', 'discarded')
+        AND (delivery.status IN ('queued', 'attempting') OR delivery.unlisted)
+    ORDER BY history.at, history.seq
+"""  # noqa: S608  our own words
 _STAND = """
     INSERT INTO standing
         (rule, symbol, fingerprint, day, phase, since, unmet_since, told_at, repeats, sent, sent_at)
@@ -236,17 +261,6 @@ _SURPLUS = """
         SELECT seq FROM history WHERE seq <= (SELECT max(seq) FROM history) - ? ORDER BY seq LIMIT ?
     )
 """
-
-
-def _row_of(notice: Notice) -> tuple[str | int | None, ...]:
-    alert = notice.alert
-    if alert is None:
-        return notice.id, notice.at, None, None, "system", None, notice.to_json()
-    return notice.id, notice.at, alert.rule, alert.symbol, alert.state, alert.suppressed, notice.to_json()
-
-
-def _row_of_ending(ending: Ending) -> tuple[str | int | None, ...]:
-    return ending.id, ending.at, ending.rule, ending.symbol, ENDED, None, ending.to_json()
 
 
 def _put_standings(connection: sqlite3.Connection, standings: Sequence[Standing], day: int) -> None:

@@ -38,6 +38,28 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), mark INTEGER NOT NULL, checkpoint TEXT)",
     ),
+    (
+        # What sending needs besides the line: whom it goes to, and how it is told among others.
+        "ALTER TABLE history ADD COLUMN letter TEXT",
+        """
+        CREATE TABLE delivery (
+            id TEXT NOT NULL,
+            target TEXT NOT NULL,
+            name TEXT NOT NULL,
+            status TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            due_from INTEGER NOT NULL,
+            attempts INTEGER NOT NULL,
+            may_repeat INTEGER NOT NULL,
+            unlisted INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            PRIMARY KEY (id, target)
+        ) WITHOUT ROWID
+        """,
+        # Nearly all are delivered; what a start and `notify dead` look for are the few others.
+        "CREATE INDEX delivery_undelivered ON delivery (status) WHERE status NOT IN ('delivered', 'discarded')",
+        "CREATE TRIGGER history_forgotten AFTER DELETE ON history BEGIN DELETE FROM delivery WHERE id = old.id; END",
+    ),
 )
 """The statements that lead from version n to n + 1, at place n. `PRAGMA user_version` is the version of a file."""
 

@@ -1,10 +1,13 @@
 """Alerts and notices to test with. 2026-11-20 is a Friday."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from engine.alert import Alert, State
 from engine.delivery.notice import Notice
+from engine.delivery.outbox import Outbox
+from engine.delivery.parcel import Delivery
 from engine.kst import KST, SECOND_NS
 from engine.rules.model import Condition, Group, Logic, Operator, Rule, Severity
 
@@ -56,3 +59,14 @@ def a_notice(ident: str = "n1", **more: Any) -> Notice:
             **more,
         }
     )
+
+
+def post(outbox: Outbox, notices: Sequence[Notice], now: int) -> None:
+    """What the keeper does with notices, without storing them."""
+    outbox.take(notices, outbox.route(notices, now), now)
+
+
+def deliveries(outbox: Outbox) -> dict[tuple[str, str], Delivery]:
+    """Where each notice stands with each target, by their ids."""
+    _, happenings = outbox.happenings(0)
+    return {(each.id, each.target): each for each in happenings if isinstance(each, Delivery)}

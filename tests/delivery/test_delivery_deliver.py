@@ -14,18 +14,18 @@ from urllib.parse import quote
 
 import pytest
 import trio
-from delivery_samples import a_notice, a_rule, an_alert
+from delivery_samples import a_notice, a_rule, an_alert, deliveries, post
 from pydantic import SecretStr
 from receivers import Receiver, hang, listening, mail_server, reply, trickle, until
 
 from engine.clock import Clock
 from engine.config.model import Alerts, Notifier
 from engine.delivery import deliver, message, replies, retry
+from engine.delivery.outbox import Outbox, TargetStatus
 from engine.delivery.target import Target
 from engine.delivery.threads import MAX_THREADS, ThreadTarget
 from engine.locale import Locale
 from engine.rules.model import Severity
-from engine.store.outbox import Outbox, TargetStatus
 
 FAST = Notifier.model_construct(kind="apprise", rate=timedelta(0))
 
@@ -60,15 +60,14 @@ async def test_an_alert_reaches_a_web_hook_and_a_mailbox_in_korean() -> None:
         async with delivering(built.targets) as (store, clock):
             now = clock.now()
             alert = an_alert(at=now, since=now)
-            store.commit([message.notice(alert, a_rule(), "삼성전자", Locale.KO)], now)
+            post(store, [message.notice(alert, a_rule(), "삼성전자", Locale.KO)], now)
             await until(lambda: hook.requests and mailbox.mails)
             await until(lambda: not sum(store.queued().values()))
     title = "⚠️ 삼성전자(005930) 5분 순매수량 12만 3,456주"
     assert hook.requests[0].json["title"] == title
     assert mailbox.mails[0]["Subject"] == title
     assert [target.address.name for target in built.targets] == ["desk[1] json", "desk[2] e-mail"]
-    (told,) = store.history()
-    assert {name: delivery.status for name, delivery in told.deliveries.items()} == {
+    assert {each.name: each.status for each in deliveries(store).values()} == {
         "desk[1] json": "delivered",
         "desk[2] e-mail": "delivered",
     }
@@ -80,7 +79,7 @@ async def test_a_hanging_receiver_delays_neither_another_nor_the_one_who_commits
         async with delivering(built.targets, drain_s=0.1) as (store, clock):
             for number in range(20):
                 began = time.monotonic()
-                store.commit([a_notice(f"n{number}", at=clock.now())], clock.now())
+                post(store, [a_notice(f"n{number}", at=clock.now())], clock.now())
                 assert time.monotonic() - began < 0.5
                 await until(lambda: not store.queued()[built.targets[1].address.id], seconds=5)
         assert len(hanging.requests) == 1
@@ -97,7 +96,7 @@ async def test_a_receiver_that_always_hangs_holds_three_threads_and_no_more(monk
         impatient = ThreadTarget(target.address, target._send, deadline_s=0.05)
         before = threading.active_count()
         async with delivering([impatient], drain_s=0.1) as (store, clock):
-            store.commit([a_notice(at=clock.now())], clock.now())
+            post(store, [a_notice(at=clock.now())], clock.now())
             await until(lambda: len(hanging.requests) == MAX_THREADS, seconds=8)
             await trio.sleep(0.2)
             handlers = MAX_THREADS
@@ -115,9 +114,9 @@ async def test_a_receiver_that_recovers_gets_what_waited_in_one_message(monkeypa
     with listening(reply(503)) as hook:
         built = build(hook.url())
         async with delivering(built.targets) as (store, clock):
-            store.commit([a_notice("first", at=clock.now())], clock.now())
+            post(store, [a_notice("first", at=clock.now())], clock.now())
             await until(lambda: status(store, "desk[1] json").failed)
-            store.commit([a_notice("worse", at=clock.now(), severity=Severity.CRITICAL)], clock.now())
+            post(store, [a_notice("worse", at=clock.now(), severity=Severity.CRITICAL)], clock.now())
             hook.behaviour = reply(200)
             await until(lambda: status(store, "desk[1] json").delivered == 2)
     assert [request.json["title"] for request in hook.requests] == ["title of first", "title of worse 외 1건"]
@@ -217,13 +216,13 @@ async def test_no_secret_of_a_url_reaches_a_log_or_a_repr(
         built = build(*urls)
         _everything_at_debug(caplog)
         async with delivering(built.targets, drain_s=0.2) as (store, clock):
-            store.commit([a_notice(at=clock.now())], clock.now())
+            post(store, [a_notice(at=clock.now())], clock.now())
             await until(lambda: all(each.delivered or each.failed or each.unknown for each in store.status()))
         assert len(built.refused) == 2
         assert hooks[0].requests[0].headers["authorization"].startswith("Basic ")
         assert mailbox.passwords == [SECRET.encode()]
     shown = repr(
-        [built, *built.targets, store, store.status(), store.history(), [vars(each) for each in built.targets]]
+        [built, *built.targets, store, store.status(), store.happenings(0), [vars(each) for each in built.targets]]
     )
     everything = caplog.text + printed.getvalue() + shown
     assert "delivered target='desk[1] json'" in caplog.text

@@ -420,7 +420,7 @@ def test_any_name_gives_a_title_of_one_line_and_a_body_of_known_shape(
 
 
 def test_one_notice_is_sent_whole() -> None:
-    assert render([Due(a_notice())], Unsent(), AT, KO) == ("title of n1", "message of n1")
+    assert render([Due(a_notice())], Unsent(), AT, KO) == ("title of n1", "message of n1", ())
 
 
 def test_a_digest_has_a_line_each_most_severe_first_then_largest() -> None:
@@ -431,7 +431,7 @@ def test_a_digest_has_a_line_each_most_severe_first_then_largest() -> None:
         ),
         Due(notice(an_alert(id="3", severity=Severity.CRITICAL), a_rule(), "삼성전자", KO)),
     ]
-    title, body = render(many, Unsent(), AT, KO)
+    title, body, _ = render(many, Unsent(), AT, KO)
     assert title == "🚨 삼성전자(005930) 5분 순매수량 12만 3,456주 외 2건"
     assert body.split("\n") == [
         "🚨 삼성전자(005930) 5분 순매수량 12만 3,456주 (> 10만주) · semis-program-buying 09:05:29",
@@ -449,7 +449,7 @@ def test_a_resolved_line_names_no_threshold() -> None:
 def test_what_the_daemon_says_of_itself_is_whole_also_in_a_digest() -> None:
     """Its title alone ("Feed lost: main") said neither why nor what cannot be seen by that."""
     own = system_notice("feed-lost", AT, Severity.CRITICAL, title="Feed lost", message="main: …\nSymbols: …", notify=())
-    title, text = render([Due(a_notice("n0")), Due(own)], Unsent(), AT, KO)
+    title, text, _ = render([Due(a_notice("n0")), Due(own)], Unsent(), AT, KO)
     assert title == "Feed lost 외 1건"
     assert text.split("\n") == ["Feed lost", "  main: …", "  Symbols: …", "title of n0"]
 
@@ -463,31 +463,24 @@ def test_a_digest_is_bounded() -> None:
 
 @pytest.mark.parametrize(("late_s", "said"), [(30, False), (31, True)])
 def test_a_late_message_says_how_late(late_s: int, said: bool) -> None:
-    body = render([Due(a_notice())], Unsent(), AT + late_s * SECOND_NS, KO)[1]
-    assert ("31초 늦게 보냄" in body) is said
+    remarks = render([Due(a_notice())], Unsent(), AT + late_s * SECOND_NS, KO).remarks
+    assert ("31초 늦게 보냄" in remarks) is said
 
 
 def test_a_late_digest_says_it_of_its_oldest() -> None:
     due = [Due(a_notice("new")), Due(a_notice("old", at=AT - 125 * SECOND_NS))]
-    assert "oldest sent 2 min 5 s late" in render(due, Unsent(), AT, EN)[1].split("\n")
+    assert "oldest sent 2 min 5 s late" in render(due, Unsent(), AT, EN).remarks
 
 
 def test_what_may_have_arrived_before_says_so() -> None:
-    assert (
-        render([Due(a_notice(), may_repeat=True)], Unsent(), AT, EN)[1].split("\n")[-1]
-        == "may repeat an earlier message"
-    )
+    assert render([Due(a_notice(), may_repeat=True)], Unsent(), AT, EN).remarks == ("may repeat an earlier message",)
     mixed = [Due(a_notice("a"), may_repeat=True), Due(a_notice("b"))]
-    assert render(mixed, Unsent(), AT, KO)[1].split("\n")[-1] == "이 중 1건은 앞선 메시지와 중복될 수 있음"
+    assert render(mixed, Unsent(), AT, KO).remarks == ("이 중 1건은 앞선 메시지와 중복될 수 있음",)
 
 
 def test_what_was_given_up_is_listed_with_the_next_message() -> None:
     unsent = Unsent(3, (replace(a_notice("lost"), line="lost line"),))
-    assert render([Due(a_notice())], unsent, AT, EN)[1].split("\n")[-3:] == [
-        "not sent, too old: 3",
-        "· lost line",
-        "… and 2 more",
-    ]
+    assert render([Due(a_notice())], unsent, AT, EN).remarks == ("not sent, too old: 3", "· lost line", "… and 2 more")
 
 
 OWN = Templates(title="[desk] {{ stock }}", message="{{ value | amount }} ({{ rule }})")

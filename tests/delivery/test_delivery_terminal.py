@@ -8,17 +8,17 @@ from typing import TextIO
 
 import pytest
 import trio
-from delivery_samples import a_notice
+from delivery_samples import a_notice, post
 from receivers import until
 
 from engine.clock import Clock
 from engine.config.model import Alerts, Notifier
 from engine.delivery import deliver
+from engine.delivery.outbox import Outbox
 from engine.delivery.target import Delivered, Failed, Message
 from engine.delivery.terminal import Terminal
 from engine.locale import Locale
 from engine.rules.model import Severity
-from engine.store.outbox import Outbox
 
 MESSAGE = Message("⚠️ 삼성전자(005930) 5분 순매수량", "기준 > 10만주\n규칙: semis", Severity.WARNING)
 
@@ -104,7 +104,7 @@ async def test_a_full_pipe_delays_nobody_and_loses_nothing() -> None:
         store, stop, clock = Outbox([target.address for target in built.targets]), trio.Event(), Clock()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_deliver, store, built, clock, stop)
-            store.commit([a_notice(at=clock.now(), notify=("terminal",))], clock.now())
+            post(store, [a_notice(at=clock.now(), notify=("terminal",))], clock.now())
             await until(lambda: store.status()[0].attempting)
             await trio.sleep(0.05)
             assert store.status()[0].attempting == 1

@@ -78,7 +78,9 @@ def test_what_was_stored_is_there_after_a_restart(database: Database, file: Path
         a_notice("n1", alert=an_alert(id="n1", suppressed=Suppression.COOLDOWN), name="삼성전자"),
         system_notice("feed-lost", AT, Severity.WARNING, title="t", message="m", notify=("desk",)),
     ]
-    database.commit(Batch(AT, notices, [standing], [Ending("old", "000660", AT, "SK하이닉스")], "all that is known"))
+    database.commit(
+        Batch(AT, notices, [standing], [Ending("old", "000660", AT, "SK하이닉스")], checkpoint="all that is known")
+    )
     database.close()
 
     past = again(file).past(DAY)

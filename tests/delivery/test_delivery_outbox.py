@@ -1,18 +1,19 @@
 import logging
-from dataclasses import replace
 
 import pytest
-from delivery_samples import AT, a_notice, an_alert
+from delivery_samples import AT, a_notice, an_alert, deliveries, post
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from engine.alert import Suppression
+from engine.delivery import outbox
 from engine.delivery.notice import Notice
+from engine.delivery.outbox import Outbox
+from engine.delivery.parcel import Batch, Delivery, Status
 from engine.delivery.retry import Waiting
-from engine.delivery.target import Address, Batch, Delivered, Failed, Outcome, Unknown
+from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused, Unknown
 from engine.rules.model import Severity
-from engine.store.outbox import Outbox, Status
 
 DESK, PHONE = Address("d", "desk[1] slack", ("desk",)), Address("p", "phone[1] telegram", ("phone", "night"))
 
@@ -27,44 +28,45 @@ def ids(batch: Batch) -> list[str]:
 
 def test_a_notice_waits_once_for_each_target_of_its_notifiers() -> None:
     store = two()
-    store.commit([a_notice("a"), a_notice("b", notify=("desk", "phone", "night"))], AT)
+    post(store, [a_notice("a"), a_notice("b", notify=("desk", "phone", "night"))], AT)
     assert store.queued() == {"d": 2, "p": 1}
     assert ids(store.claim("p", AT)) == ["b"]
 
 
 def test_a_suppressed_alert_is_kept_and_not_sent() -> None:
     store = two()
-    store.commit([a_notice("a", alert=an_alert(suppressed=Suppression.COOLDOWN))], AT)
+    post(store, [a_notice("a", alert=an_alert(suppressed=Suppression.COOLDOWN))], AT)
     assert store.queued() == {"d": 0, "p": 0}
-    assert [(told.notice.id, told.deliveries) for told in store.history()] == [("a", {})]
+    count, (told,) = store.happenings(0)
+    assert isinstance(told, Notice)
+    assert (count, told.id) == (1, "a")
     assert store.unrouted == 0
 
 
 def test_the_same_id_is_told_once() -> None:
     store = two()
-    store.commit([a_notice("a")], AT)
+    post(store, [a_notice("a")], AT)
     store.settle(store.claim("d", AT), Delivered(), AT)
-    store.commit([a_notice("a")], AT + 1)
+    post(store, [a_notice("a")], AT + 1)
     assert store.waiting("d") is None
 
 
 def test_a_claim_takes_everything_most_urgent_first_and_nothing_twice() -> None:
     store = two()
-    store.commit([a_notice("a"), a_notice("b", severity=Severity.CRITICAL)], AT)
+    post(store, [a_notice("a"), a_notice("b", severity=Severity.CRITICAL)], AT)
     assert ids(store.claim("d", AT)) == ["b", "a"]
     assert store.waiting("d") is None
     assert store.queued()["d"] == 2
-    assert store.history()[0].deliveries["desk[1] slack"].status is Status.ATTEMPTING
+    assert deliveries(store)["a", "d"].status is Status.ATTEMPTING
 
 
 def test_what_is_delivered_is_done_and_says_when() -> None:
     store = two()
-    store.commit([a_notice("a")], AT)
+    post(store, [a_notice("a")], AT)
     store.settle(store.claim("d", AT + 1), Delivered(), AT + 2)
-    (told,) = store.history()
-    assert told.deliveries["desk[1] slack"] == replace(
-        told.deliveries["desk[1] slack"], status=Status.DELIVERED, at=AT + 2
-    )
+    assert deliveries(store) == {
+        ("a", "d"): Delivery("a", "d", "desk[1] slack", Status.DELIVERED, AT + 2, AT, attempts=1)
+    }
     (desk, _) = store.status()
     assert (desk.delivered, desk.queued, desk.last_delivered_at, desk.failing_since) == (1, 0, AT + 2, None)
 
@@ -72,9 +74,9 @@ def test_what_is_delivered_is_done_and_says_when() -> None:
 @pytest.mark.parametrize(("outcome", "may_repeat"), [(Failed("HTTP 503"), False), (Unknown("no reply"), True)])
 def test_what_is_not_delivered_waits_again_before_what_came_since(outcome: Failed | Unknown, may_repeat: bool) -> None:
     store = two()
-    store.commit([a_notice("a")], AT)
+    post(store, [a_notice("a")], AT)
     batch = store.claim("d", AT)
-    store.commit([a_notice("b")], AT + 1)
+    post(store, [a_notice("b")], AT + 1)
     store.settle(batch, outcome, AT + 2)
     again = store.claim("d", AT + 3)
     assert [(p.notice.id, p.attempts, p.may_repeat) for p in again.parcels] == [("a", 1, may_repeat), ("b", 0, False)]
@@ -86,7 +88,7 @@ def test_what_is_not_delivered_waits_again_before_what_came_since(outcome: Faile
 
 def test_what_may_have_arrived_once_may_have_arrived_for_good() -> None:
     store = two()
-    store.commit([a_notice("a")], AT)
+    post(store, [a_notice("a")], AT)
     store.settle(store.claim("d", AT), Unknown("no reply"), AT)
     store.settle(store.claim("d", AT), Failed("HTTP 503"), AT)
     assert store.claim("d", AT).parcels[0].may_repeat
@@ -94,7 +96,7 @@ def test_what_may_have_arrived_once_may_have_arrived_for_good() -> None:
 
 def test_what_is_too_old_expires_and_the_next_delivery_lists_it_once(caplog: pytest.LogCaptureFixture) -> None:
     store = two()
-    store.commit([a_notice("old"), a_notice("new", at=AT + 5)], AT)
+    post(store, [a_notice("old"), a_notice("new", at=AT + 5)], AT)
     assert store.expire("d", 10, AT + 9) == 0
     assert store.expire("d", 10, AT + 10) == 1
     assert "expired target='desk[1] slack' notices=1 first_id=old" in caplog.text
@@ -105,29 +107,29 @@ def test_what_is_too_old_expires_and_the_next_delivery_lists_it_once(caplog: pyt
     again = store.claim("d", AT + 13)
     assert again.unsent.total == 1
     store.settle(again, Delivered(), AT + 14)
-    store.commit([a_notice("next")], AT + 15)
+    post(store, [a_notice("next")], AT + 15)
     assert store.claim("d", AT + 16).unsent == ((0, ()))
-    statuses = {told.notice.id: told.deliveries["desk[1] slack"].status for told in store.history()}
+    statuses = {ident: each.status for (ident, _), each in deliveries(store).items()}
     assert statuses == {"old": Status.EXPIRED, "new": Status.DELIVERED, "next": Status.ATTEMPTING}
 
 
 def test_what_overflows_is_the_least_urgent_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     store = Outbox([DESK], max_queued=3)
     notices = [a_notice(f"w{number}", at=AT + number) for number in range(3)]
-    store.commit([*notices, a_notice("info", severity=Severity.INFO, at=AT + 9)], AT)
-    store.commit([a_notice("critical", severity=Severity.CRITICAL)], AT)
+    post(store, [*notices, a_notice("info", severity=Severity.INFO, at=AT + 9)], AT)
+    post(store, [a_notice("critical", severity=Severity.CRITICAL)], AT)
     assert "dropped target='desk[1] slack' notices=1 first_id=info" in caplog.text
     assert sorted(ids(store.claim("d", AT))) == ["critical", "w1", "w2"]
     (desk,) = store.status()
     assert desk.dropped == 2
-    assert store.history()[0].deliveries["desk[1] slack"].status is Status.DROPPED
+    assert deliveries(store)["w0", "d"].status is Status.DROPPED
 
 
 def test_a_full_queue_is_cut_back_a_tenth_at_a_time_so_that_a_commit_stays_cheap() -> None:
     store = Outbox([DESK], max_queued=100)
     queued = []
     for number in range(125):
-        store.commit([a_notice(f"n{number}")], AT + number)
+        post(store, [a_notice(f"n{number}")], AT + number)
         queued.append(store.queued()["d"])
     assert queued[109:112] == [110, 100, 101]
     assert max(queued) == 110
@@ -137,10 +139,10 @@ def test_a_full_queue_is_cut_back_a_tenth_at_a_time_so_that_a_commit_stays_cheap
 
 def test_what_waits_in_short_follows_the_queue() -> None:
     store = Outbox([DESK])
-    store.commit([a_notice("a", at=AT - 5), a_notice("b", severity=Severity.CRITICAL)], AT)
+    post(store, [a_notice("a", at=AT - 5), a_notice("b", severity=Severity.CRITICAL)], AT)
     assert store.waiting("d") == Waiting(2, AT, AT - 5, critical=True)
     batch = store.claim("d", AT)
-    store.commit([a_notice("c", at=AT + 1)], AT + 2)
+    post(store, [a_notice("c", at=AT + 1)], AT + 2)
     assert store.waiting("d") == Waiting(1, AT + 2, AT + 1, critical=False)
     store.settle(batch, Failed("HTTP 503"), AT + 3)
     assert store.waiting("d") == Waiting(3, AT, AT - 5, critical=True)
@@ -151,29 +153,42 @@ def test_what_waits_in_short_follows_the_queue() -> None:
 def test_a_notifier_without_a_target_is_reported_once_and_counted_always(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     store = two()
-    store.commit(
-        [a_notice("a", notify=("gone",)), a_notice("b", notify=("gone",)), a_notice("c", notify=("gone", "desk"))], AT
+    post(
+        store,
+        [a_notice("a", notify=("gone",)), a_notice("b", notify=("gone",)), a_notice("c", notify=("gone", "desk"))],
+        AT,
     )
     assert caplog.text.count("unrouted notifier='gone'") == 1
     assert store.unrouted == 2
     assert store.queued()["d"] == 1
 
 
-def test_history_is_bounded_and_forgets_the_oldest_while_its_parcel_goes_on() -> None:
-    store = Outbox([DESK], max_history=2)
-    store.commit([a_notice("a"), a_notice("b"), a_notice("c")], AT)
-    assert [told.notice.id for told in store.history()] == ["b", "c"]
-    assert [told.notice.id for told in store.history(last=1)] == ["c"]
-    assert ids(store.claim("d", AT)) == ["a", "b", "c"]
+def test_what_happened_is_told_from_any_moment_on_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MAX_HAPPENINGS", 3)
+    store = Outbox([DESK])
+    assert store.happenings(0) == (0, ())
+    post(store, [a_notice("a")], AT)
+    seen, (notice, queued) = store.happenings(0)
+    assert (seen, notice) == (2, a_notice("a"))
+    assert isinstance(queued, Delivery)
+    store.claim("d", AT)
+    post(store, [a_notice("b")], AT + 1)
+    count, last = store.happenings(seen)
+    assert (count, [each.id for each in last]) == (5, ["a", "b", "b"])
+    assert store.happenings(0)[1] == last
+    assert store.happenings(99) == (5, ())
 
 
 async def test_a_commit_wakes_the_targets_it_concerns_and_no_other() -> None:
     store = two()
     desk, phone = store.changed("d"), store.changed("p")
-    store.commit([a_notice("a")], AT)
+    post(store, [a_notice("a")], AT)
     assert desk.is_set()
     assert not phone.is_set()
     assert not store.changed("d").is_set()
+
+
+OUTCOMES = (Delivered(), Failed("no"), Refused("never"), Refused("not this", only_this=True), Unknown("who knows"))
 
 
 class EveryNoticeIsAccountedFor(RuleBasedStateMachine):
@@ -181,7 +196,7 @@ class EveryNoticeIsAccountedFor(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = Outbox([DESK], max_queued=4, max_history=1_000)
+        self.store = Outbox([DESK], max_queued=4)
         self.now = AT
         self.made = 0
         self.batch: Batch | None = None
@@ -189,7 +204,7 @@ class EveryNoticeIsAccountedFor(RuleBasedStateMachine):
     @rule(count=st.integers(1, 6), severity=st.sampled_from(list(Severity)))
     def commit(self, count: int, severity: Severity) -> None:
         self.now += 1
-        self.store.commit([self._new(severity) for _ in range(count)], self.now)
+        post(self.store, [self._new(severity) for _ in range(count)], self.now)
 
     def _new(self, severity: Severity) -> Notice:
         self.made += 1
@@ -200,7 +215,7 @@ class EveryNoticeIsAccountedFor(RuleBasedStateMachine):
         if self.batch is None and self.store.waiting("d") is not None:
             self.batch = self.store.claim("d", self.now)
 
-    @rule(outcome=st.sampled_from([Delivered(), Failed("no"), Unknown("who knows")]))
+    @rule(outcome=st.sampled_from(OUTCOMES))
     def settle(self, outcome: Outcome) -> None:
         if self.batch is not None:
             self.store.settle(self.batch, outcome, self.now)
@@ -213,14 +228,15 @@ class EveryNoticeIsAccountedFor(RuleBasedStateMachine):
     @invariant()
     def accounted(self) -> None:
         (desk,) = self.store.status()
-        assert desk.queued + desk.attempting + desk.delivered + desk.expired + desk.dropped == self.made
+        assert desk.queued + desk.attempting + desk.delivered + desk.refused + desk.expired + desk.dropped == self.made
         assert desk.queued <= 4
         waiting = self.store.waiting("d")
         assert (waiting.count if waiting else 0) == desk.queued
-        shown = [told.deliveries["desk[1] slack"].status for told in self.store.history()]
+        shown = [each.status for each in deliveries(self.store).values()]
         assert shown.count(Status.QUEUED) == desk.queued
         assert shown.count(Status.ATTEMPTING) == desk.attempting
         assert shown.count(Status.DELIVERED) == desk.delivered
+        assert shown.count(Status.REFUSED) == desk.refused
         assert shown.count(Status.EXPIRED) == desk.expired
         assert shown.count(Status.DROPPED) == desk.dropped
 
