@@ -104,7 +104,7 @@ class Delivery:
             address = self._outbox.add(target.address)
             known = self._workers.get(address.id)
             if known is not None:
-                known.keep_to(_pace(address, self._alerts))
+                known.keep_to(_pace(address, self._alerts), chart=address.chart)
             else:
                 self._employ(target, address)
 

@@ -60,6 +60,9 @@ _OLDEST_LATE = Text("oldest sent {late} late", "가장 오래된 알림은 {late
 _MAY_REPEAT = Text("may repeat an earlier message", "앞선 메시지와 중복될 수 있음")
 _SOME_REPEAT = Text("{n} of them may repeat an earlier message", "이 중 {n}건은 앞선 메시지와 중복될 수 있음")
 _UNSENT = Text("not sent, too old: {n}", "오래되어 보내지 못한 알림: {n}건")
+_ONLY_UNSENT = Text(
+    "⚠️ pgmwatch · alerts that could not be sent in time: {n}", "⚠️ pgmwatch · 제때 보내지 못한 알림 {n}건"
+)
 
 Values = Mapping[str, Number | None]
 """An alert's values by key."""
@@ -193,7 +196,12 @@ class Rendered(NamedTuple):
 
 
 def render(due: Sequence[Due], unsent: Unsent, now: int, locale: Locale) -> Rendered:
-    """One message of everything that is due, as of `now`: a single notice whole, several as a line each."""
+    """One message of everything that is due, as of `now`: a single notice whole, several as a line each.
+
+    Where nothing is due, it tells of what was given up.
+    """
+    if not due:
+        return Rendered(_ONLY_UNSENT.of(locale).format(n=unsent.total), "\n".join(_unsent_names(unsent, locale)), ())
     ordered = sorted(due, key=lambda each: each.notice.urgency)
     title, lines = _whole(ordered[0].notice) if len(ordered) == 1 else _digest(ordered, locale)
     return Rendered(title, "\n".join(lines), (*_remarks(ordered, now, locale), *_unsent_lines(unsent, locale)))
@@ -235,6 +243,10 @@ def _unsent_lines(unsent: Unsent, locale: Locale) -> Iterator[str]:
     if not unsent.total:
         return
     yield _UNSENT.of(locale).format(n=unsent.total)
+    yield from _unsent_names(unsent, locale)
+
+
+def _unsent_names(unsent: Unsent, locale: Locale) -> Iterator[str]:
     yield from (_BULLET + _digest_line(each) for each in unsent.latest)
     rest = unsent.total - len(unsent.latest)
     if rest and unsent.latest:

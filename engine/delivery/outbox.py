@@ -18,7 +18,7 @@ import trio
 from engine.delivery.message import Unsent
 from engine.delivery.notice import Notice
 from engine.delivery.parcel import Batch, Delivery, Kept, Parcel, Status
-from engine.delivery.retry import Waiting
+from engine.delivery.retry import NEVER, Waiting
 from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused, Unknown
 from engine.rules.model import Severity
 
@@ -232,8 +232,14 @@ class Outbox:
     # From the workers
 
     def waiting(self, target: str) -> Waiting | None:
-        """What waits for the target; None if nothing does."""
-        return self._lanes[target].waiting
+        """What waits for the target; None if nothing does.
+
+        Where all of it was given up, that waits to be told: else nobody would hear of it before the next alert.
+        """
+        lane = self._lanes[target]
+        if lane.waiting is None and lane.unsent:
+            return Waiting(0, lane.unsent[-1].delivery.at, NEVER, critical=False)
+        return lane.waiting
 
     def changed(self, target: str) -> trio.Event:
         """Set when something more waits for the target."""
@@ -254,7 +260,7 @@ class Outbox:
         return len(old)
 
     def claim(self, target: str, now: int) -> Batch:
-        """What waits, most urgent first, to be attempted as one message. At least one must wait."""
+        """What waits, most urgent first, to be attempted as one message; with what was given up, or that alone."""
         lane = self._lanes[target]
         lane.queue.sort(key=lambda parcel: parcel.notice.urgency)
         most = lane.most or len(lane.queue)
@@ -373,7 +379,9 @@ class Outbox:
     def _refused(self, lane: _Lane, batch: Batch, outcome: Refused, now: int) -> None:
         lane.refused += len(batch.parcels)
         tried = [parcel.tried(may_repeat=False) for parcel in batch.parcels]
-        self._keep([parcel.delivery(Status.REFUSED, now, outcome.reason) for parcel in tried])
+        # A list that is refused as well is not tried again and again; the history has what stood in it.
+        listed = [] if tried else [_listed(each) for each in lane.forget_unsent(lane.listing)]
+        self._keep([*(parcel.delivery(Status.REFUSED, now, outcome.reason) for parcel in tried), *listed])
 
     def _delivered(self, lane: _Lane, batch: Batch, now: int) -> None:
         lane.delivered += len(batch.parcels)

@@ -99,7 +99,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Claimed together, to be settled together. Never empty."""
+    """Claimed together, to be settled together. Without parcels it tells only of what was given up."""
 
     target: str
     parcels: tuple[Parcel, ...]
@@ -108,7 +108,7 @@ class Batch:
     @property
     def attempt(self) -> int:
         """Which attempt this is for the one that was tried most, from 1."""
-        return 1 + max(parcel.attempts for parcel in self.parcels)
+        return 1 + max((parcel.attempts for parcel in self.parcels), default=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,16 @@ MAX_S = 60.0
 JITTER = 0.2
 """Up to a fifth is taken off, so that targets that failed together do not come back together."""
 
+NEVER = 1 << 62
+"""Later than any moment: the year 2116 in nanoseconds since the epoch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """What a worker must know of its queue to decide when to send. Times in nanoseconds."""
 
     count: int
+    """0: only the list of what was given up."""
     first_committed_at: int
     """When the one that waits longest was committed."""
     oldest_at: int

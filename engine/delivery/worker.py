@@ -16,6 +16,7 @@ from engine.delivery.retry import Course, Pace
 from engine.delivery.target import Delivered, Failed, Message, Outcome, Refused, Target, Unknown
 from engine.kst import SECOND_NS
 from engine.locale import Locale
+from engine.rules.model import Severity
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Worker:
         self._id = target.address.id
         self._outbox = outbox
         self._pace = pace
+        self._chart = target.address.chart
         self._locale = locale
         self._clock = clock
         self._chance = chance
@@ -63,9 +65,9 @@ class Worker:
     def name(self) -> str:
         return self._target.address.name
 
-    def keep_to(self, pace: Pace) -> None:
-        """Another pace from now on; a rest goes by it at once."""
-        self._pace = pace
+    def keep_to(self, pace: Pace, *, chart: bool) -> None:
+        """Another pace from now on, a rest goes by it at once; and whether pictures go along."""
+        self._pace, self._chart = pace, chart
         if self._resting is not None:
             self._resting.cancel()
 
@@ -148,17 +150,20 @@ class Worker:
 
     def _to_be_shown(self, notices: Sequence[Notice]) -> Notice | None:
         """The most urgent one, if a picture is wanted of it and the target takes one."""
-        most = min(notices, key=lambda notice: notice.urgency)
-        wanted = self._target.address.chart if most.chart is None else most.chart
-        return most if wanted and self._target.takes_pictures and most.alert is not None else None
+        most = min(notices, key=lambda notice: notice.urgency, default=None)
+        if most is None or most.alert is None or not self._target.takes_pictures:
+            return None
+        wanted = self._chart if most.chart is None else most.chart
+        return most if wanted else None
 
     def _message(self, batch: Batch, picture: bytes | None) -> Message:
         notices = [parcel.notice for parcel in batch.parcels]
         due = [parcel.due for parcel in batch.parcels]
         title, body, remarks = message.render(due, batch.unsent, self._clock.now(), self._locale)
-        most = min(notices, key=lambda notice: notice.urgency)
-        resolved = all(notice.resolved for notice in notices)
-        return Message(title, body, most.severity, resolved=resolved, remarks=remarks, picture=picture)
+        most = min(notices, key=lambda notice: notice.urgency, default=None)
+        severity = Severity.WARNING if most is None else most.severity
+        resolved = most is not None and all(notice.resolved for notice in notices)
+        return Message(title, body, severity, resolved=resolved, remarks=remarks, picture=picture)
 
     def _settle(self, batch: Batch, outcome: Outcome, started: int) -> None:
         now = self._clock.now()

@@ -7,13 +7,17 @@ from datetime import timedelta
 
 import pytest
 import trio
-from delivery_samples import a_notice, post
+from delivery_samples import a_notice, an_alert, deliveries, post
 
 from engine.clock import Clock
 from engine.config.model import Alerts
 from engine.delivery.deliver import Delivery
+from engine.delivery.notice import Notice
 from engine.delivery.outbox import Outbox
-from engine.delivery.target import Address, Delivered, Failed, Message, Outcome, Target, Unknown
+from engine.delivery.parcel import Delivery as Step
+from engine.delivery.parcel import Status
+from engine.delivery.target import Address, Delivered, Failed, Message, Outcome, Refused, Target, Unknown
+from engine.delivery.worker import Draw, no_picture
 from engine.kst import SECOND_NS
 from engine.locale import Locale
 from engine.rules.model import Severity
@@ -45,13 +49,14 @@ class Fake:
     deadline_s: float = 40
     threads: int = 3
     takes_pictures: bool = False
+    chart: bool = False
     stuck: int = 0
     sent: list[tuple[float, Message]] = field(default_factory=list)
     returned: trio.Event = field(default_factory=trio.Event)
 
     @property
     def address(self) -> Address:
-        return Address(self.name, self.name, (self.notifier,), round(self.spacing_s * SECOND_NS))
+        return Address(self.name, self.name, (self.notifier,), round(self.spacing_s * SECOND_NS), self.chart)
 
     async def room(self) -> None:
         if self.stuck >= self.threads:
@@ -77,14 +82,20 @@ class House:
     """Outbox, workers and clock of one test; the jitter is switched off."""
 
     def __init__(
-        self, nursery: trio.Nursery, targets: Sequence[Target], *, ttl_s: float = 1800, digest_s: float = 2
+        self,
+        nursery: trio.Nursery,
+        targets: Sequence[Target],
+        *,
+        ttl_s: float = 1800,
+        digest_s: float = 2,
+        draw: Draw = no_picture,
     ) -> None:
         self.clock = Clock()
         self.start = trio.current_time()
         self.store = Outbox([])
         self.stop = trio.Event()
         alerts = Alerts.model_construct(ttl=timedelta(seconds=ttl_s), digest=timedelta(seconds=digest_s))
-        self.delivery = Delivery(self.store, self.clock, alerts=alerts, locale=Locale.EN, chance=lambda: 0.0)
+        self.delivery = Delivery(self.store, self.clock, alerts=alerts, locale=Locale.EN, chance=lambda: 0.0, draw=draw)
         self.delivery.add(targets)
         nursery.start_soon(self._run)
 
@@ -179,14 +190,145 @@ async def test_an_alert_that_cannot_be_delivered_expires_once_it_is_too_old(
     house = House(nursery, [target], digest_s=0, ttl_s=60)
     house.commit("a")
     await trio.sleep(120)
-    attempts = len(target.sent)
-    assert target.times(house.start)[-1] <= 60
+    assert (
+        max(at for at, title in zip(target.times(house.start), target.titles(), strict=True) if title == "title of a")
+        <= 60
+    )
     assert house.store.status()[0].expired == 1
     healthy.set()
     house.commit("b")
     await trio.sleep(70)
-    assert len(target.sent) == attempts + 1
+    assert target.titles()[-1] == "title of b"
     assert target.sent[-1][1].remarks == ("not sent, too old: 1", "· title of a")
+
+
+async def test_a_target_that_is_well_again_hears_at_once_what_it_missed(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    healthy = trio.Event()
+
+    async def later(_: int) -> Outcome:
+        return Delivered() if healthy.is_set() else Failed("HTTP 503")
+
+    target = Fake(later)
+    house = House(nursery, [target], digest_s=0, ttl_s=60)
+    house.commit("a", "b")
+    await trio.sleep(200)
+    healthy.set()
+    await trio.sleep(61)
+    _, last = target.sent[-1]
+    assert (last.title, last.body) == (
+        "⚠️ pgmwatch · alerts that could not be sent in time: 2",
+        "· title of a\n· title of b",
+    )
+    told = len(target.sent)
+    await trio.sleep(600)
+    assert len(target.sent) == told
+
+
+async def test_a_refused_message_is_not_repeated_and_the_next_one_is_tried(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    async def gone(_: int) -> Outcome:
+        return Refused("HTTP 404")
+
+    target = Fake(gone)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(600)
+    house.commit("b")
+    await trio.sleep(600)
+    assert target.titles() == ["title of a", "title of b"]
+    assert house.store.status()[0].refused == 2
+
+
+class Slow:
+    """A journal whose disk takes its time."""
+
+    def __init__(self) -> None:
+        self.answers = trio.Event()
+
+    def keep(self, deliveries: Sequence[Step]) -> None:
+        pass
+
+    async def stored(self) -> None:
+        await self.answers.wait()
+
+
+async def test_nothing_is_sent_before_it_is_stored_that_it_is(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    target, slow = Fake(), Slow()
+    house = House(nursery, [target], digest_s=0)
+    house.store.keep_in(slow)
+    house.commit("a")
+    await trio.sleep(50)
+    assert target.sent == []
+    slow.answers.set()
+    await trio.sleep(0.1)
+    assert target.titles() == ["title of a"]
+
+
+async def test_what_ends_before_it_was_sent_did_not_arrive(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    target = Fake()
+    house = House(nursery, [target], digest_s=0)
+    house.store.keep_in(Slow())
+    house.commit("a")
+    await trio.sleep(1)
+    house.stop.set()
+    await trio.sleep(30)
+    assert target.sent == []
+    (kept,) = deliveries(house.store).values()
+    assert (kept.status, kept.may_repeat) == (Status.QUEUED, False)
+
+
+@pytest.mark.parametrize(
+    ("takes", "notifier", "own", "drawn"),
+    [
+        (True, True, None, True),
+        (True, False, None, False),
+        (True, False, True, True),
+        (True, True, False, False),
+        (False, True, True, False),
+    ],
+)
+async def test_a_picture_goes_along_where_it_is_wanted_and_shown(
+    autojump_clock: trio.testing.MockClock, takes: bool, notifier: bool, own: bool | None, drawn: bool
+) -> None:
+    asked: list[str] = []
+
+    async def draw(notice: Notice) -> bytes:
+        await trio.lowlevel.checkpoint()
+        asked.append(notice.id)
+        return b"png"
+
+    target = Fake(takes_pictures=takes, chart=notifier)
+    async with trio.open_nursery() as nursery:
+        house = House(nursery, [target], digest_s=0, draw=draw)
+        now = house.clock.now()
+        post(house.store, [a_notice("a", at=now, alert=an_alert(), chart=own), a_notice("system", at=now)], now)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert (asked, target.sent[0][1].picture) == ((["a"], b"png") if drawn else ([], None))
+
+
+async def test_a_picture_that_takes_too_long_is_not_waited_for(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def draw(_: Notice) -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    target = Fake(takes_pictures=True, chart=True)
+    house = House(nursery, [target], digest_s=0, draw=draw)
+    now = house.clock.now()
+    post(house.store, [a_notice("a", at=now, alert=an_alert())], now)
+    await trio.sleep(30)
+    assert target.times(house.start) == [2.0]
+    assert target.sent[0][1].picture is None
+    assert "picture too late target='desk[1] fake' id=a" in caplog.text
 
 
 async def test_an_alert_that_only_waits_for_the_rate_expires_as_well(

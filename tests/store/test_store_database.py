@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from committing import NOTICES, batch
@@ -16,6 +17,7 @@ from delivery_samples import AT, a_notice, an_alert
 
 from engine.alert import Suppression
 from engine.delivery.notice import system_notice
+from engine.delivery.parcel import Delivery, Kept, Status
 from engine.evaluation.lifecycle import REST, Life, Phase, Tally
 from engine.evaluation.standing import Standing
 from engine.kst import DAY_NS, SECOND_NS, day_number, day_start
@@ -24,7 +26,7 @@ from engine.rules.model import Severity
 from engine.store import database as module
 from engine.store.batch import Batch, Ending, Past
 from engine.store.database import KEPT_NS, PIECE, Database, DatabaseError, NewerDatabaseError
-from engine.store.schema import MIGRATIONS, VERSION
+from engine.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 DAY = day_number(AT)
 FIRING = Life(Phase.FIRING, AT - 5, unmet_since=AT - 1, told_at=AT - 5, repeats=2)
@@ -422,6 +424,7 @@ def _commit_until_refused(database: Database, first: int) -> int:
 SMALL_DISK = """
 import sys
 from pathlib import Path
+from typing import Any
 from committing import batch
 from engine.store.database import Database, DatabaseError
 folder = Path(sys.argv[1])
@@ -499,3 +502,65 @@ def _commit_until_killed(file: Path, first: int, seconds: float) -> int:
         said = process.stdout.read().splitlines()
     whole = [line for line in said if line.isdigit()]
     return int(whole[-1]) if whole else first
+
+
+def delivery(ident: str, status: Status, target: str = "t", **more: Any) -> Delivery:
+    return Delivery(
+        **{"id": ident, "target": target, "name": "desk[1]", "status": status, "at": AT, "due_from": AT, **more}
+    )
+
+
+def test_what_is_not_delivered_is_found_again_with_all_that_sending_needs(database: Database, file: Path) -> None:
+    sent = an_alert(id="a", since=AT - 1_000, record_time=None, labels=(("desk", "1"),))
+    notices = [
+        a_notice("a", alert=sent, name="삼성전자", line="한 줄", size=1.25, chart=True),
+        system_notice("target-failing", AT, Severity.WARNING, title="t", message="m", notify=("desk", "phone")),
+        a_notice("done", alert=an_alert(id="done")),
+    ]
+    steps = [
+        delivery("a", Status.ATTEMPTING, attempts=2, may_repeat=True, reason="HTTP 503"),
+        delivery("a", Status.DELIVERED, "other"),
+        delivery(f"target-failing-{AT}", Status.EXPIRED, unlisted=True),
+        delivery("done", Status.DELIVERED),
+    ]
+    database.commit(Batch(AT, notices, deliveries=steps))
+    database.close()
+    assert again(file).undelivered() == (Kept(notices[0], steps[0]), Kept(notices[1], steps[2]))
+
+
+def test_the_last_step_of_a_delivery_counts(database: Database) -> None:
+    database.commit(Batch(AT, [a_notice("a")], deliveries=[delivery("a", Status.QUEUED)]))
+    database.commit(
+        Batch(AT, deliveries=[delivery("a", Status.EXPIRED, unlisted=True), delivery("a", Status.DELIVERED)])
+    )
+    assert database.undelivered() == ()
+
+
+def test_a_delivery_of_what_was_never_stored_is_not_kept(database: Database, file: Path) -> None:
+    database.commit(Batch(AT, deliveries=[delivery("gone", Status.QUEUED)]))
+    with sqlite3.connect(file) as reader:
+        assert reader.execute("SELECT count(*) FROM delivery").fetchone() == (0,)
+
+
+def test_deliveries_go_with_the_history_they_belong_to(database: Database, file: Path) -> None:
+    database.commit(Batch(AT, [a_notice("a")], deliveries=[delivery("a", Status.DELIVERED)]))
+    database.commit(Batch(AT + KEPT_NS + 1, [a_notice("b")]))
+    with sqlite3.connect(file) as reader:
+        assert reader.execute("SELECT count(*) FROM delivery").fetchone() == (0,)
+
+
+def test_a_database_of_the_first_version_keeps_its_history(file: Path) -> None:
+    with sqlite3.connect(file) as old:
+        for statement in MIGRATIONS[0]:
+            old.execute(statement)
+        old.execute(
+            "INSERT INTO history (id, at, rule, symbol, state, line) VALUES ('a', 5, 'r', '005930', 'firing', '{}')"
+        )
+        old.execute("PRAGMA user_version = 1")
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    old.close()
+    database = again(file)
+    assert ids(database) == ["a"]
+    assert database.undelivered() == ()
+    database.commit(Batch(AT, [a_notice("b")], deliveries=[delivery("b", Status.QUEUED)]))
+    assert [each.notice.id for each in database.undelivered()] == ["b"]

@@ -1,0 +1,338 @@
+"""What the outbox tells the store, and what it makes of it after a restart or when a person asks."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from delivery_samples import AT, a_notice, post
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from engine.delivery.message import Unsent
+from engine.delivery.notice import Notice
+from engine.delivery.outbox import Outbox
+from engine.delivery.parcel import Delivery, Kept, Status
+from engine.delivery.retry import NEVER, Waiting
+from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused, Unknown
+
+DESK, PHONE = Address("d", "desk[1] slack", ("desk",)), Address("p", "phone[1] telegram", ("phone", "night"))
+
+
+@dataclass
+class Shelf:
+    """A store: what is put waits until `store`, and what was not stored is gone with the process."""
+
+    stored_: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    notices: dict[str, Notice] = field(default_factory=dict)
+    waiting: list[Delivery] = field(default_factory=list)
+
+    def keep(self, deliveries: Sequence[Delivery]) -> None:
+        self.waiting += deliveries
+
+    async def stored(self) -> None:
+        self.store()
+
+    def store(self, notices: Sequence[Notice] = ()) -> None:
+        self.notices.update((notice.id, notice) for notice in notices)
+        self.stored_.update(((each.id, each.target), each) for each in self.waiting)
+        self.waiting.clear()
+
+    def kept(self) -> list[Kept]:
+        return [Kept(self.notices[each.id], each) for each in self.stored_.values()]
+
+    def undelivered(self) -> list[Kept]:
+        return [each for each in self.kept() if each.delivery.status.is_open or each.delivery.unlisted]
+
+    def statuses(self) -> dict[str, Status]:
+        return {each.id: each.status for each in self.stored_.values()}
+
+
+def shelved(*addresses: Address) -> tuple[Outbox, Shelf]:
+    outbox, shelf = Outbox(addresses), Shelf()
+    outbox.keep_in(shelf)
+    return outbox, shelf
+
+
+def posted(outbox: Outbox, shelf: Shelf, *notices: Notice, now: int = AT) -> None:
+    """As the keeper does it: notices and whom they go to are stored together, then queued."""
+    parcels = outbox.route(notices, now)
+    shelf.keep([parcel.delivery(Status.QUEUED, now) for parcel in parcels])
+    shelf.store(notices)
+    outbox.take(notices, parcels, now)
+
+
+def again(shelf: Shelf, *addresses: Address, now: int = AT) -> tuple[Outbox, Shelf]:
+    """The next run, on what was stored."""
+    outbox, next_shelf = Outbox(addresses), Shelf(dict(shelf.stored_), dict(shelf.notices))
+    outbox.keep_in(next_shelf)
+    outbox.resume(shelf.undelivered(), shelf.notices, now)
+    next_shelf.store()
+    return outbox, next_shelf
+
+
+def test_every_step_of_a_delivery_is_told_to_the_store() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    assert shelf.statuses() == {"a": Status.QUEUED}
+    batch = outbox.claim("d", AT + 1)
+    assert [(each.status, each.at) for each in shelf.waiting] == [(Status.ATTEMPTING, AT + 1)]
+    outbox.settle(batch, Unknown("no reply"), AT + 2)
+    assert (shelf.waiting[-1].status, shelf.waiting[-1].may_repeat, shelf.waiting[-1].reason) == (
+        Status.QUEUED,
+        True,
+        "no reply",
+    )
+    outbox.settle(outbox.claim("d", AT + 3), Delivered(), AT + 4)
+    assert shelf.waiting[-1] == Delivery(
+        *("a", "d", "desk[1] slack", Status.DELIVERED, AT + 4, AT), attempts=2, may_repeat=True
+    )
+
+
+def test_what_waited_when_the_process_ended_waits_again_and_what_was_in_flight_may_repeat() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("in flight"))
+    outbox.claim("d", AT)
+    shelf.store()
+    posted(outbox, shelf, a_notice("waiting"))
+    outbox, _ = again(shelf, DESK)
+    parcels = {each.notice.id: each for each in outbox.claim("d", AT).parcels}
+    assert {ident: (each.may_repeat, each.attempts) for ident, each in parcels.items()} == {
+        "in flight": (True, 1),
+        "waiting": (False, 0),
+    }
+
+
+def test_a_claim_that_was_not_stored_was_not_sent_either() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    outbox.claim("d", AT)
+    outbox, _ = again(shelf, DESK)
+    assert not outbox.claim("d", AT).parcels[0].may_repeat
+
+
+def test_what_is_stored_already_is_not_told_twice_after_a_restart() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    outbox.settle(outbox.claim("d", AT), Delivered(), AT)
+    shelf.store()
+    outbox, shelf = again(shelf, DESK)
+    assert outbox.route([a_notice("a")], AT) == ()
+    assert outbox.waiting("d") is None
+
+
+def test_a_target_is_known_by_its_address_and_not_by_its_place() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    outbox, _ = again(shelf, PHONE, replace(DESK, name="desk[3] slack"))
+    assert outbox.queued() == {"p": 0, "d": 1}
+
+
+def test_what_was_for_a_target_that_is_gone_is_dead(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    outbox, shelf = shelved(DESK, PHONE)
+    posted(outbox, shelf, a_notice("a"), a_notice("b", notify=("phone",)))
+    _, shelf = again(shelf, PHONE, now=AT + 7)
+    assert shelf.statuses() == {"a": Status.VANISHED, "b": Status.QUEUED}
+    assert shelf.stored_["a", "d"].at == AT + 7
+    assert "resumed undelivered=1 vanished=1" in caplog.text
+
+
+def test_what_was_given_up_is_listed_once_also_over_a_restart() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("old"))
+    outbox.expire("d", 10, AT + 10)
+    shelf.store()
+    outbox, shelf = again(shelf, DESK)
+    posted(outbox, shelf, a_notice("new"))
+    batch = outbox.claim("d", AT)
+    assert batch.unsent == Unsent(1, (a_notice("old"),))
+    outbox.settle(batch, Delivered(), AT)
+    shelf.store()
+    assert shelf.statuses() == {"old": Status.EXPIRED, "new": Status.DELIVERED}
+    outbox, shelf = again(shelf, DESK)
+    assert outbox.waiting("d") is None
+    posted(outbox, shelf, a_notice("newer"))
+    assert outbox.claim("d", AT).unsent == Unsent()
+
+
+def test_where_all_was_given_up_that_alone_is_told() -> None:
+    """A target came back in the evening; that nine alerts had not arrived was said the next morning."""
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("old"))
+    outbox.expire("d", 10, AT + 10)
+    assert outbox.waiting("d") == Waiting(0, AT + 10, NEVER, critical=False)
+    batch = outbox.claim("d", AT + 11)
+    assert (batch.parcels, batch.unsent.total, batch.attempt) == ((), 1, 1)
+    outbox.settle(batch, Failed("HTTP 503"), AT + 12)
+    assert outbox.waiting("d") is not None
+    outbox.settle(outbox.claim("d", AT + 13), Delivered(), AT + 14)
+    assert outbox.waiting("d") is None
+
+
+def test_a_list_that_is_refused_is_not_tried_for_ever() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("old"))
+    outbox.expire("d", 10, AT + 10)
+    outbox.settle(outbox.claim("d", AT + 11), Refused("HTTP 404"), AT + 12)
+    assert outbox.waiting("d") is None
+    shelf.store()
+    assert not shelf.stored_["old", "d"].unlisted
+
+
+def test_what_is_refused_is_dead_and_the_next_is_tried() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"), a_notice("b"))
+    outbox.settle(outbox.claim("d", AT), Refused("HTTP 404"), AT)
+    shelf.store()
+    assert shelf.statuses() == {"a": Status.REFUSED, "b": Status.REFUSED}
+    posted(outbox, shelf, a_notice("c"))
+    assert len(outbox.claim("d", AT).parcels) == 1
+    assert outbox.status()[0].failing_since == AT
+
+
+def test_one_that_cannot_be_told_takes_no_other_with_it() -> None:
+    """A web hook refused a digest of eight because of a character in one of them, and all eight were lost."""
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, *(a_notice(f"n{number}") for number in range(8)))
+    attempts = 0
+    while outbox.waiting("d") is not None:
+        batch = outbox.claim("d", AT)
+        attempts += 1
+        poisoned = any(parcel.notice.id == "n5" for parcel in batch.parcels)
+        outbox.settle(batch, Refused("HTTP 400", only_this=True) if poisoned else Delivered(), AT)
+    shelf.store()
+    refused = [ident for ident, status in shelf.statuses().items() if status is Status.REFUSED]
+    assert refused == ["n5"]
+    assert attempts <= 10
+
+
+def test_the_failing_of_a_target_is_told_through_another_one_whoever_it_is() -> None:
+    outbox = Outbox([DESK, PHONE])
+    post(outbox, [a_notice("a", notify=("desk", "phone"), besides="d")], AT)
+    assert outbox.queued() == {"d": 0, "p": 1}
+    post(outbox, [a_notice("b", notify=("desk",), besides="d")], AT)
+    assert outbox.queued() == {"d": 0, "p": 2}
+    alone = Outbox([DESK])
+    post(alone, [a_notice("c", notify=("desk",), besides="d")], AT)
+    assert alone.queued() == {"d": 0}
+
+
+def test_what_is_dead_can_be_sent_after_all_and_gets_a_ttl_of_its_own() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"), a_notice("b"))
+    outbox.expire("d", 10, AT + 10)
+    shelf.store()
+    dead = [each for each in shelf.kept() if each.notice.id == "a"]
+    assert outbox.revive(dead, AT + 100) == 1
+    assert outbox.expire("d", 10, AT + 109) == 0
+    batch = outbox.claim("d", AT + 109)
+    assert [parcel.notice.id for parcel in batch.parcels] == ["a"]
+    assert [notice.id for notice in batch.unsent.latest] == ["b"]
+
+
+def test_what_was_for_a_target_that_is_gone_goes_to_the_present_ones_of_its_notifiers() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    new = Address("n", "desk[1] telegram", ("desk",))
+    outbox, shelf = again(shelf, new)
+    assert outbox.revive(shelf.kept(), AT + 5) == 1
+    shelf.store()
+    assert {key: each.status for key, each in shelf.stored_.items()} == {
+        ("a", "d"): Status.DISCARDED,
+        ("a", "n"): Status.QUEUED,
+    }
+
+
+def test_what_nobody_serves_any_more_stays_dead() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    outbox, shelf = again(shelf, PHONE)
+    assert outbox.revive(shelf.kept(), AT + 5) == 0
+    shelf.store()
+    assert shelf.statuses() == {"a": Status.VANISHED}
+
+
+def test_what_a_person_discards_is_neither_sent_nor_listed() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    outbox.expire("d", 10, AT + 10)
+    shelf.store()
+    outbox.discard(shelf.kept(), AT + 11)
+    shelf.store()
+    assert shelf.statuses() == {"a": Status.DISCARDED}
+    assert outbox.waiting("d") is None
+    assert again(shelf, DESK)[0].waiting("d") is None
+
+
+class NothingStoredIsLost(RuleBasedStateMachine):
+    """Killed at any moment: what was stored arrives, and what arrives again says that it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox, self.shelf = shelved(DESK)
+        self.arrived: list[tuple[str, bool]] = []
+        self.now = AT
+        self.made = 0
+
+    @rule(count=st.integers(1, 4), seen=st.sampled_from(["stored", "killed before", "killed after"]))
+    def post(self, count: int, seen: str) -> None:
+        self.now += 1
+        notices = [a_notice(f"n{self.made + number}", at=self.now) for number in range(count)]
+        self.made += count
+        if seen == "killed before":
+            self.outbox.route(notices, self.now)
+            self._killed()
+            return
+        posted(self.outbox, self.shelf, *notices, now=self.now)
+        if seen == "killed after":
+            self._killed()
+
+    @precondition(lambda self: self.outbox.waiting("d") is not None)
+    @rule(
+        outcome=st.sampled_from([Delivered(), Failed("no"), Unknown("who knows"), None]),
+        arrives=st.booleans(),
+        stored_after=st.booleans(),
+    )
+    def attempt(self, outcome: Outcome | None, arrives: bool, stored_after: bool) -> None:
+        """None: killed in the attempt."""
+        self.now += 1
+        batch = self.outbox.claim("d", self.now)
+        self.shelf.store()  # the worker waits for that
+        if isinstance(outcome, Delivered) or (arrives and not isinstance(outcome, Failed)):
+            self.arrived += [(parcel.notice.id, parcel.may_repeat) for parcel in batch.parcels]
+        if outcome is None:
+            self._killed()
+            return
+        self.outbox.settle(batch, outcome, self.now)
+        if stored_after:
+            self.shelf.store()
+
+    @precondition(lambda self: self.outbox.waiting("d") is not None)
+    @rule()
+    def killed_between_claim_and_store(self) -> None:
+        self.outbox.claim("d", self.now)
+        self._killed()
+
+    @rule()
+    def killed(self) -> None:
+        self._killed()
+
+    def _killed(self) -> None:
+        self.outbox, self.shelf = again(self.shelf, DESK, now=self.now)
+
+    def teardown(self) -> None:
+        self._killed()
+        while self.outbox.waiting("d") is not None:
+            batch = self.outbox.claim("d", self.now)
+            self.arrived += [(parcel.notice.id, parcel.may_repeat) for parcel in batch.parcels]
+            self.outbox.settle(batch, Delivered(), self.now)
+        assert {ident for ident, _ in self.arrived} == set(self.shelf.notices)
+        for ident in self.shelf.notices:
+            marks = [may_repeat for name, may_repeat in self.arrived if name == ident]
+            assert all(marks[1:]), (ident, marks)
+
+
+NothingStoredIsLost.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
+test_nothing_stored_is_lost = NothingStoredIsLost.TestCase
