@@ -13,7 +13,7 @@ import trio
 
 from engine import keeper
 from engine.delivery.notice import Notice, system_notice
-from engine.delivery.parcel import Parcel
+from engine.delivery.parcel import Parcel, Status
 from engine.evaluation.lifecycle import Life, Phase, Tally
 from engine.evaluation.standing import Standing
 from engine.keeper import Keeper, Trouble, Work
@@ -65,6 +65,10 @@ class Desk:
         self.told += notices
         self.seen.append((len(self.lines()), len(self.stored())))
 
+    def steps(self) -> dict[str, str]:
+        with sqlite3.connect(f"file:{self.folder / 'state.db'}?mode=ro", uri=True) as connection:
+            return dict(connection.execute("select id, status from delivery"))
+
     def lines(self) -> list[Event]:
         found = reader.day_file(self.folder / "recordings", date(2026, 11, 20))
         return [] if found is None else list(reader.events([found]))
@@ -100,6 +104,69 @@ async def test_an_alert_is_told_after_it_is_stored_and_stored_after_its_line(tmp
         await until(lambda: bool(desk.told))
     assert desk.told == [notice(0)]
     assert desk.seen == [(2, 1)]
+
+
+async def test_an_alert_and_whom_it_goes_to_are_stored_as_one(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        await until(lambda: bool(desk.told))
+        assert desk.steps() == {notice(0).id: "queued"}
+
+
+async def test_who_waits_for_a_step_of_a_delivery_goes_on_when_it_is_stored(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        for status in (Status.ATTEMPTING, Status.DELIVERED):
+            kept.keep([Parcel(notice(0), "t", "terminal", NOON, NOON).delivery(status, NOON)])
+            await kept.stored()
+            assert desk.steps() == {notice(0).id: status}
+        with trio.fail_after(0.1):
+            await kept.stored()  # nothing is on its way
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_who_waits_for_a_disk_that_hangs_goes_on_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(keeper, "PATIENCE_S", 0.3)
+    async with keeping(tmp_path) as (desk, kept):
+        desk.writer.answers.clear()
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        if not at_once:
+            await trio.sleep(0.1)  # it is being written, or rather not
+        assert kept.lag_s() == pytest.approx(0 if at_once else 0.1, abs=0.05)
+        with trio.fail_after(2):
+            await kept.stored()
+        assert kept.lag_s() >= 0.25
+        desk.writer.answers.set()
+        await until(lambda: desk.steps() == {notice(0).id: "queued"})
+        await until(lambda: kept.lag_s() == 0)
+
+
+@pytest.mark.slow  # a database that somebody holds is waited for a second
+async def test_steps_that_a_database_refused_are_stored_when_it_takes_them_and_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        await kept.stored()
+        monkeypatch.setattr(keeper, "RETRY_S", 0.0)
+        other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+        other.execute("begin immediate")
+        kept.put(Work(notices=(notice(1),)))
+        await kept.stored()
+        monkeypatch.setattr(keeper, "RETRY_S", 60.0)
+        for status in (Status.ATTEMPTING, Status.DELIVERED):
+            kept.keep([Parcel(notice(1), "t", "terminal", NOON, NOON).delivery(status, NOON)])
+            await kept.stored()
+        assert kept.trouble.store is not None
+        other.execute("rollback")
+        other.close()
+        monkeypatch.setattr(keeper, "RETRY_S", 0.0)
+        kept.put(Work(notices=(notice(2),)))
+        await kept.stored()
+        assert kept.trouble == Trouble()
+        assert desk.steps() == {notice(0).id: "queued", notice(1).id: "delivered", notice(2).id: "queued"}
 
 
 async def test_lines_wait_a_second_for_company_and_no_longer(tmp_path: Path) -> None:
