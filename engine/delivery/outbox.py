@@ -78,6 +78,8 @@ class TargetStatus:
     last_delivered_at: int | None
     failing_since: int | None
     """When the first of the failures in a row was; None while the last attempt succeeded."""
+    oldest_at: int | None = None
+    """When the oldest of what waits or is attempted happened, or was asked for again: it expires first."""
 
 
 @dataclass(slots=True)
@@ -180,10 +182,10 @@ class Outbox:
         """Store every step from here on."""
         self._journal = journal
 
-    def resume(self, kept: Sequence[Kept], known: Iterable[str], now: int) -> None:
+    def resume(self, kept: Sequence[Kept], known: Iterable[str], now: int) -> Sequence[Delivery]:
         """Go on with what an earlier run left: what was in flight when it ended may have arrived.
 
-        `known`: ids of notices that are stored.
+        `known`: ids of notices that are stored. → what was for targets that are gone.
         """
         self._known.update((ident, None) for ident in known)
         vanished: list[Delivery] = []
@@ -201,6 +203,7 @@ class Outbox:
         resumed = sum(len(lane.queue) for lane in self._lanes.values())
         if resumed or vanished:
             logger.info("resumed undelivered=%d vanished=%d", resumed, len(vanished))
+        return vanished
 
     def revive(self, kept: Sequence[Kept], now: int) -> int:
         """Queue again what was given up, as if it had just happened. → how many deliveries that makes.
@@ -283,7 +286,9 @@ class Outbox:
             self._delivered(lane, batch, now)
             return
         lane.last_error, lane.last_error_at = outcome.reason, now
-        lane.failing_since = now if lane.failing_since is None else lane.failing_since
+        is_heard = isinstance(outcome, Refused) and outcome.only_this and len(batch.parcels) == 1
+        if lane.failing_since is None and not is_heard:  # a target that dislikes one message works
+            lane.failing_since = now
         if not isinstance(outcome, Refused):
             lane.failed += isinstance(outcome, Failed)
             lane.unknown += isinstance(outcome, Unknown)
@@ -433,6 +438,8 @@ def _summed(queue: Sequence[Parcel]) -> Waiting | None:
 
 
 def _status(lane: _Lane) -> TargetStatus:
+    oldest = [parcel.due_from for parcel in lane.attempting]
+    oldest += [lane.waiting.oldest_at] if lane.queue and lane.waiting else []
     return TargetStatus(
         lane.address,
         queued=len(lane.queue),
@@ -447,4 +454,5 @@ def _status(lane: _Lane) -> TargetStatus:
         last_error_at=lane.last_error_at,
         last_delivered_at=lane.last_delivered_at,
         failing_since=lane.failing_since,
+        oldest_at=min(oldest, default=None),
     )
