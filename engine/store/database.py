@@ -1,8 +1,8 @@
 """The database: alerts, where rules stand, and up to when is evaluated. Blocking; one thread at a time.
 
 A batch is one transaction, and it is on the disk when `commit` returns. The daemon alone writes (it holds the lock of
-its state folder); others may read at any time. Whatever the disk does, callers hear of it as `DatabaseError`, and the
-same object may be used again when there is room.
+its state folder); others may read at any time (engine.store.reading). Whatever the disk does, callers hear of it as
+`DatabaseError`, and the same object may be used again when there is room.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from engine.evaluation.standing import Standing
 from engine.kst import DAY_NS
 from engine.locale import Text
 from engine.store import rows
-from engine.store.batch import Batch, Past, Row
+from engine.store.batch import Batch, Past
 from engine.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _MAX_WAL_BYTES = 16_000_000
 """What the log beside the file is cut back to after a burst: the next one of that size finds its room again."""
 
 _MAGIC = b"SQLite format 3\0"
-_NO_DATABASE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+NO_DATABASE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What the file is no database by. Every other error is of the disk or of somebody who holds it, and may pass."""
 
 
@@ -106,7 +106,7 @@ class Database:
                 log.warning("database set aside file=%s as=%s reason=%r", path.name, aside.name, str(error))
             database._connected()
         except (sqlite3.Error, OSError) as error:
-            trouble = _cannot_be_used(path, error)
+            trouble = cannot_be_used(path, error)
             log.warning("database cannot be used file=%s reason=%r", path.name, trouble.why.en)
             return Opened(database, aside, trouble)
         return Opened(database, aside)
@@ -153,23 +153,6 @@ class Database:
         with self._reading() as connection:
             return tuple(map(rows.kept, connection.execute(_UNDELIVERED).fetchall()))
 
-    def history(
-        self,
-        since: int | None = None,
-        until: int | None = None,
-        rule: str | None = None,
-        symbol: str | None = None,
-        limit: int = 1_000,
-    ) -> tuple[Row, ...]:
-        """The newest `limit` rows with `since` ≤ at < `until`, in order, newest last. Raises DatabaseError."""
-        given = {"at >= ?": since, "at < ?": until, "rule = ?": rule, "symbol = ?": symbol}
-        wanted = {test: value for test, value in given.items() if value is not None}
-        where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
-        query = f"SELECT {_ROW} FROM history {where} ORDER BY at DESC, seq DESC LIMIT ?"  # noqa: S608  our own words
-        with self._reading() as connection:
-            found = connection.execute(query, (*wanted.values(), limit)).fetchall()
-        return tuple(Row(*each) for each in reversed(found))
-
     def forget(self) -> None:
         """Start empty. Raises DatabaseError; then nothing was forgotten."""
         with self._writing() as connection:
@@ -200,10 +183,10 @@ class Database:
         except _NotOursError as error:
             raise DatabaseError(self._path, Text(f"is broken: {error}", f"손상되었습니다: {error}")) from error
         except sqlite3.Error as error:
-            raise _cannot_be_used(self._path, error) from error
+            raise cannot_be_used(self._path, error) from error
         except OSError as error:
             self.close()  # it would write where nobody looks
-            raise _cannot_be_used(self._path, error) from error
+            raise cannot_be_used(self._path, error) from error
         finally:
             self._take_back()
 
@@ -216,7 +199,6 @@ class Database:
                 self.close()
 
 
-_ROW = "seq, id, at, rule, symbol, state, suppressed, line"
 _INSERT = f"""
     INSERT INTO history ({rows.HISTORY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING
@@ -302,7 +284,7 @@ def _examine(path: Path, *, wholly: bool = False) -> None:
     try:
         _look(path, "ro", wholly=wholly)
     except sqlite3.OperationalError as error:
-        if _primary(error) != sqlite3.SQLITE_READONLY:
+        if primary(error) != sqlite3.SQLITE_READONLY:
             raise
         _look(path, "rw", wholly=wholly)  # a kill left half a transaction, which must be taken back to read it
 
@@ -313,8 +295,8 @@ def _look(path: Path, mode: str, *, wholly: bool) -> None:
     )
     with contextlib.closing(looking):
         try:
-            version = _pragma(looking, "user_version")
-            ours = _pragma(looking, "application_id") == APPLICATION_ID
+            version = pragma(looking, "user_version")
+            ours = pragma(looking, "application_id") == APPLICATION_ID
             (tables,) = looking.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             if tables and not ours:
                 raise _NotOursError("not a database of pgmwatch")
@@ -322,14 +304,14 @@ def _look(path: Path, mode: str, *, wholly: bool) -> None:
                 raise NewerDatabaseError(path, version)
             (verdict,) = looking.execute("PRAGMA quick_check(1)").fetchone() if wholly else ("ok",)
         except sqlite3.DatabaseError as error:
-            if _primary(error) in _NO_DATABASE:
+            if primary(error) in NO_DATABASE:
                 raise _NotOursError(str(error)) from error
             raise
         if verdict != "ok":
             raise _NotOursError(verdict)
 
 
-def _primary(error: sqlite3.Error) -> int:
+def primary(error: sqlite3.Error) -> int:
     """SQLite's own code of it, without what the code says besides."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
@@ -354,7 +336,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _migrate(connection: sqlite3.Connection) -> None:
     """To this version, in one transaction: whoever is killed in the midst of it has the version before."""
-    version = _pragma(connection, "user_version")
+    version = pragma(connection, "user_version")
     if version == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -367,7 +349,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
     log.info("database version before=%d now=%d", version, VERSION)
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
+def pragma(connection: sqlite3.Connection, name: str) -> int:
     (value,) = connection.execute(f"PRAGMA {name}").fetchone()
     return int(value)
 
@@ -391,7 +373,7 @@ def _inode(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _cannot_be_used(path: Path, error: sqlite3.Error | OSError) -> DatabaseError:
+def cannot_be_used(path: Path, error: sqlite3.Error | OSError) -> DatabaseError:
     reason = error.strerror if isinstance(error, OSError) else str(error)
     reason = reason or type(error).__name__
     return DatabaseError(path, Text(f"cannot be used: {reason}", f"쓸 수 없습니다: {reason}"))
