@@ -123,8 +123,10 @@ class Keeper:
         last = self._waiting if self._waiting.is_urgent else self._writing
         if self._closed or not last.is_urgent:
             return
-        with trio.move_on_after(PATIENCE_S):
+        with trio.move_on_after(PATIENCE_S) as patience:
             await last.is_done.wait()
+        if patience.cancelled_caught:
+            self._tell_unstored()  # whoever waited goes on without the disk: at the end, nobody comes after them
 
     def lag_s(self) -> float:
         """How long the oldest of what is to be stored has waited for the disk."""
@@ -181,7 +183,8 @@ class Keeper:
         of: dict[str, list[Parcel]] = {}
         for parcel in parcels:
             of.setdefault(parcel.notice.id, []).append(parcel)
-        self._untold.update((notice.id, (notice, tuple(of.get(notice.id, ())))) for notice in notices)
+        for notice in notices:  # one that came before and is not stored yet keeps whom it goes to
+            self._untold.setdefault(notice.id, (notice, tuple(of.get(notice.id, ()))))
 
     async def _keep(self, waiting: "_Waiting") -> None:
         # A thread that hangs in the kernel is left behind when everything else has ended.
