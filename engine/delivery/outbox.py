@@ -205,19 +205,22 @@ class Outbox:
             logger.info("resumed undelivered=%d vanished=%d", resumed, len(vanished))
         return vanished
 
-    def revive(self, kept: Sequence[Kept], now: int) -> int:
+    def revive(self, kept: Sequence[Kept], now: int, told: AbstractSet[tuple[str, str]] = frozenset()) -> int:
         """Queue again what was given up, as if it had just happened. → how many deliveries that makes.
 
-        What was for a target that is gone goes to the present targets of the same notifiers.
+        What was for a target that is gone goes to the present targets of the same notifiers, but for those that it went
+        to as well: `told` has such pairs of notice and target.
         """
         changes: list[Delivery] = []
+        went = set(told)
+        self._forget_unsent(kept)
         for each in kept:
-            lane = self._lanes.get(each.delivery.target)
-            if lane is not None:
-                lane.forget_unsent({each.notice.id})
+            if each.delivery.target in self._lanes:
                 parcels = [_parcel(each, now)]
             elif parcels := self._parcels(each.notice, now):
+                parcels = [parcel for parcel in parcels if (each.notice.id, parcel.target) not in went]
                 changes.append(_discarded(each, now))
+            went.update((each.notice.id, parcel.target) for parcel in parcels)
             for parcel in parcels:
                 again = replace(parcel, due_from=now)
                 self._queue(again)
@@ -227,9 +230,7 @@ class Outbox:
 
     def discard(self, kept: Sequence[Kept], now: int) -> None:
         """What was given up need not be delivered any more, nor listed."""
-        for each in kept:
-            if lane := self._lanes.get(each.delivery.target):
-                lane.forget_unsent({each.notice.id})
+        self._forget_unsent(kept)
         self._keep([_discarded(each, now) for each in kept])
 
     # From the workers
@@ -325,6 +326,11 @@ class Outbox:
         self._happenings.extend(things)
         self._happened += len(things)
 
+    def _forget_unsent(self, kept: Sequence[Kept]) -> None:
+        for target, lane in self._lanes.items():
+            if ids := {each.notice.id for each in kept if each.delivery.target == target}:
+                lane.forget_unsent(ids)
+
     def _parcels(self, notice: Notice, now: int) -> list[Parcel]:
         """One for each target. What a target's failing is told by goes to another one, whoever it may be."""
         wanted = set(notice.notify)
@@ -351,7 +357,8 @@ class Outbox:
         lane.changed.set()
 
     def _put_back(self, lane: _Lane, batch: Batch, outcome: Failed | Refused | Unknown, now: int) -> None:
-        back = [parcel.tried(may_repeat=isinstance(outcome, Unknown)) for parcel in batch.parcels]
+        may_repeat = isinstance(outcome, Unknown) or (isinstance(outcome, Refused) and outcome.in_part)
+        back = [parcel.tried(may_repeat=may_repeat) for parcel in batch.parcels]
         self._keep([parcel.delivery(Status.QUEUED, now, outcome.reason) for parcel in back])
         lane.queue = back + lane.queue
         lane.waiting = _summed(lane.queue)

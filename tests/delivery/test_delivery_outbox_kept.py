@@ -245,6 +245,18 @@ def test_what_was_for_a_target_that_is_gone_goes_to_the_present_ones_of_its_noti
     }
 
 
+def test_what_was_for_several_targets_goes_to_each_present_one_once_and_to_none_that_has_it() -> None:
+    """A list of URLs in which one was replaced: who kept his place would have got it a second time."""
+    outbox, shelf = shelved(DESK, Address("o", "desk[2] json", ("desk",)), Address("k", "desk[3] json", ("desk",)))
+    posted(outbox, shelf, a_notice("a"))
+    new = Address("n", "desk[1] telegram", ("desk",))
+    outbox, shelf = again(shelf, new, Address("k", "desk[3] json", ("desk",)))
+    dead = [each for each in shelf.kept() if each.delivery.status.is_dead]
+    assert [each.delivery.target for each in dead] == ["d", "o"]
+    assert outbox.revive(dead, AT + 5, {("a", "k")}) == 1
+    assert dict(outbox.queued()) == {"n": 1, "k": 1}
+
+
 def test_what_nobody_serves_any_more_stays_dead() -> None:
     outbox, shelf = shelved(DESK)
     posted(outbox, shelf, a_notice("a"))
