@@ -10,6 +10,7 @@ import socket
 import stat
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,14 @@ _MAX_REQUEST_BYTES = 65_536
 _MAX_ANSWER_BYTES = 64_000_000
 """The status of a full market: 3 000 symbols with 100 rules each at 200 bytes."""
 _TIMEOUT_S = 5.0
+PATIENCE_S = 4.0
+"""What a handler may take: who asks waits longer, and hears from it why there is no answer."""
 _MAX_PATH_BYTES = 100
 """The kernel takes 107 (Linux) or 103 (macOS) bytes for the path of a socket."""
 
 Handler = Callable[[Mapping[str, Any]], Any]
-"""Request → what is answered. Must be quick: it runs between two frames."""
+"""Request → what is answered, or an awaitable of it. Must be quick, as it runs between two frames; what takes longer is
+awaited, and has to end within `PATIENCE_S`, in an answer or a PgmwatchError."""
 
 
 class NoDaemonError(PgmwatchError):
@@ -69,13 +73,13 @@ def _short(path: Path) -> str:
 async def _answer(handlers: Mapping[str, Handler], stream: trio.SocketStream) -> None:
     with trio.move_on_after(_TIMEOUT_S):
         try:
-            await stream.send_all(_reply(handlers, await _line(stream, _MAX_REQUEST_BYTES)))
+            await stream.send_all(await _reply(handlers, await _line(stream, _MAX_REQUEST_BYTES)))
         except trio.BrokenResourceError:
             log.debug("control client went away")
     await trio.aclose_forcefully(stream)
 
 
-def _reply(handlers: Mapping[str, Handler], line: bytes) -> bytes:
+async def _reply(handlers: Mapping[str, Handler], line: bytes) -> bytes:
     try:
         request = json.loads(line)
         handler = handlers[request["command"]]
@@ -85,7 +89,8 @@ def _reply(handlers: Mapping[str, Handler], line: bytes) -> bytes:
         reply = {"error": f"unknown command; known: {', '.join(handlers)}"}
     else:
         try:
-            reply = {"answer": handler(request)}
+            found = handler(request)
+            reply = {"answer": await found if isawaitable(found) else found}
         except PgmwatchError as error:
             reply = {"error": str(error)}
     # What was asked for may come back in the answer, and need not be text: half a surrogate pair from a shell.

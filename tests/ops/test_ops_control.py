@@ -36,6 +36,32 @@ async def test_ask_and_answer(tmp_path: Path, nursery: trio.Nursery) -> None:
     assert (tmp_path / control.NAME).stat().st_mode & 0o777 == 0o600
 
 
+async def test_an_answer_may_be_waited_for_and_holds_up_no_other(tmp_path: Path, nursery: trio.Nursery) -> None:
+    asked, known = trio.Event(), trio.Event()
+
+    async def slow(request: Mapping[str, Any]) -> dict[str, Any]:
+        asked.set()
+        await known.wait()
+        if request["fail"]:
+            raise PgmwatchError("it is not known")
+        return {"got": "it"}
+
+    async def ask(fail: bool) -> None:
+        if fail:
+            with pytest.raises(PgmwatchError, match="it is not known"):
+                await control.ask(tmp_path, "slow", fail=True)
+        else:
+            assert await control.ask(tmp_path, "slow", fail=False) == {"got": "it"}
+
+    await nursery.start(control.serve, tmp_path, {"echo": echo, "slow": slow})
+    async with trio.open_nursery() as asking:
+        asking.start_soon(ask, False)
+        asking.start_soon(ask, True)
+        await asked.wait()
+        assert await control.ask(tmp_path, "echo")
+        known.set()
+
+
 @pytest.mark.parametrize(
     "line", [b"\n", b"nonsense\n", b"[]\n", b"3\n", b"{}\n", b'{"command": []}\n', b"\xff\n", b"[" * 60_000 + b"\n"]
 )
