@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "kis": {"clock"},
     "simulator": {"clock", "toml", "validation"},
     "delivery": {"clock", "template"},
+    "charts": {"delivery", "evaluation"},
     "recording": {"kis"},
     "store": {"delivery", "evaluation"},
     "ops": {"delivery", "evaluation", "plan"},
@@ -81,10 +82,11 @@ ROOMS: dict[str, set[str]] = {
 """Room → the rooms that it may import, besides the shared ones and itself."""
 
 PURE = [
-    "alert", "config/model", "delivery/message", "delivery/notice", "delivery/parcel", "delivery/retry",
-    "delivery/words", "evaluation",
+    "alert", "charts/trace", "config/model", "delivery/message", "delivery/notice", "delivery/outcomes", "delivery/parcel",
+    "delivery/reply_codes", "delivery/retry", "delivery/words", "evaluation",
     "in_force", "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage",
-    "incidents/reading", "incidents/silence", "incidents/upkeep", "incidents/words", "kis/backoff", "kis/budget",
+    "incidents/delivery_words", "incidents/lag_words", "incidents/reading", "incidents/silence", "incidents/targets",
+    "incidents/upkeep", "incidents/words", "kis/backoff", "kis/budget",
     "kis/ghosts", "kis/protocol", "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale",
     "ops/overview", "ops/rule_list", "ops/why", "problems", "record", "recording/lines", "recording/retention",
     "recording/upstream", "replay/against", "replay/moment", "replay/run", "replay/words", "restart",

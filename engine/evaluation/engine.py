@@ -21,7 +21,7 @@ from engine.evaluation.quiet import quiet
 from engine.evaluation.roster import Roster, build
 from engine.evaluation.series import NEVER, Arrival, Series, named
 from engine.evaluation.standing import Key, Standing
-from engine.evaluation.watch import Changes, Note, Snapshot, Transition, Watch, lookbacks_of
+from engine.evaluation.watch import Changes, Note, Reading, Snapshot, Transition, Watch, lookbacks_of
 from engine.kst import SECOND_NS, day_number, day_start
 from engine.record import Record
 from engine.rules.model import Rule
@@ -135,6 +135,14 @@ class Engine:
         """Why the rule says nothing of the symbol, which is written as in alerts; None: it does not look at it."""
         watch = self._by_key.get((rule, symbol))
         return None if watch is None else watch.explain(self._now or 0)
+
+    def read(self, rule: str, symbol: str, since: int) -> Reading | None:
+        """What the rule measures on the symbol at this moment, and whether that was blind since then.
+
+        None: it does not look at it. Nothing is evaluated, and nothing is remembered.
+        """
+        watch = self._by_key.get((rule, symbol))
+        return None if watch is None else watch.read(self._now or 0, since)
 
     # Rules
 

@@ -108,6 +108,8 @@ class Series:
         self.first_at = NEVER
         self.blind = False
         self.blind_until = NEVER
+        self.seen_at = 0
+        """When the last blindness ended."""
         self._session_open = session_open
         self._zero_until = session_open
         self._corrected_at = 0
@@ -232,6 +234,7 @@ class Series:
     def see(self, t: int) -> None:
         """Blindness ends at `t`. Spans that no window can start in any more are dropped on the way."""
         self.blind = False
+        self.seen_at = t
         self.blind_until = NEVER
         self._spans[-1] = (self._spans[-1][0], t)
         needed = t - self._longest_ns
@@ -242,6 +245,10 @@ class Series:
     @property
     def blind_since(self) -> int | None:
         return self._spans[-1][0] if self.blind else None
+
+    def was_blind(self, since: int) -> bool:
+        """At any moment after `since`, or now."""
+        return self.blind or self.seen_at > since
 
     # The past
 

@@ -40,6 +40,10 @@ class Sum:
         """Of the member that has been blind for longest."""
         return min((member.blind_since for member in self._present if member.blind_since is not None), default=None)
 
+    def was_blind(self, since: int) -> bool:
+        """One of its members, at any moment after `since`, or now."""
+        return any(member.was_blind(since) for member in self._present)
+
     def lookback(self, window_ns: int, *, cumulative: bool) -> "SumLookback":
         parts = {member: member.lookback(window_ns, cumulative=cumulative) for member in self._members}
         key = window_ns, cumulative

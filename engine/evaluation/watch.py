@@ -44,6 +44,16 @@ class Snapshot:
     blind: bool
 
 
+class Reading(NamedTuple):
+    """What one rule measures on one symbol at a moment, whether or not it is evaluated then."""
+
+    values: tuple[tuple[str, Number | None], ...]
+    """By condition key, in written order; None where undefined. Of a blind symbol: as of its last record."""
+    blind: bool
+    was_blind: bool
+    """Now, or at any moment since the one asked about."""
+
+
 class Transition(NamedTuple):
     """One rule on one symbol went from one phase to another; what fires and ends at once does not."""
 
@@ -309,6 +319,11 @@ class Watch:
             awake=not self._schedule.asleep,
             blind=self._subject.blind,
         )
+
+    def read(self, now: int, since: int) -> Reading:
+        values = [self._measure(reading, past, now) for reading, past in self._readings]
+        subject = self._subject
+        return Reading(tuple(zip(self._keys, values, strict=True)), subject.blind, subject.was_blind(since))
 
     # Why
 
