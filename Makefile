@@ -3,16 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The build backend is installed like every other package: locked, hashed, and not fetched again by pip.
 BACKEND := flit_core >=4.2,<5
-COMPILE = printf '$(BACKEND)\n' | $(BIN)/uv pip compile pyproject.toml - --quiet --upgrade --universal \
-	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+COMPILE = printf '$(BACKEND)\n' | $(BIN)/uv pip compile pyproject.toml - $(LOCK)
 
 .PHONY: run test soak check bench lock setup clean
 
 run: .venv/run.stamp  ## the daemon with config.toml
 	@$(BIN)/pgmwatch run || [ $$? -eq 130 ]
 
-test: .venv/dev.stamp  ## the whole test suite
-	@$(BIN)/pytest --numprocesses 2
+test: .venv/dev.stamp .venv/receivers.stamp  ## the whole test suite
+	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 soak: .venv/dev.stamp  ## the tests that take minutes
 	@$(BIN)/pytest -m soak
@@ -28,8 +28,9 @@ bench: .venv/dev.stamp  ## speed, as ratios measured side by side
 lock: .venv/dev.stamp  ## renew requirements*.txt
 	$(COMPILE) --output-file requirements.txt
 	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(BIN)/uv pip compile --group pyproject.toml:receivers $(LOCK) --output-file requirements-receivers.txt
 
-setup: .venv/dev.stamp
+setup: .venv/dev.stamp .venv/receivers.stamp
 
 clean:
 	rm -rf .venv
@@ -53,3 +54,10 @@ clean:
 .venv/dev.stamp: .venv/run.stamp requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
+
+# What the tests run as a program, away from what they test: a Matrix server brings cryptography, with which Apprise
+# would do what it does not do at a user's. Where it cannot be had, its tests are skipped, and say so.
+.venv/receivers.stamp: .venv/python.stamp requirements-receivers.txt
+	$(PYTHON) -m venv .venv/receivers
+	@.venv/receivers/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-receivers.txt && touch $@ || echo "no Matrix server: its tests will be skipped" >&2
