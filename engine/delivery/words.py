@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine import units
+from engine.alert import Suppression
 from engine.kst import SECOND_NS
 from engine.locale import Locale, Text
 from engine.rules.model import RATIO_METRICS, RESTING_METRICS, VALUE_METRICS, Condition, Number, Operator
@@ -25,6 +26,12 @@ METRICS = {
     "resting_imbalance": Text("resting order imbalance", "호가잔량 쏠림"),
 }
 _LEVELS = RESTING_METRICS | {"resting_imbalance"}
+
+NOT_SENT = {
+    Suppression.SILENCE: Text("not sent: silenced", "보내지 않음: 알림 끔(silence)"),
+    Suppression.COOLDOWN: Text("not sent: cooldown", "보내지 않음: 알림 간격(cooldown)"),
+    Suppression.MAX_PER_DAY: Text("not sent: max_per_day", "보내지 않음: 하루 한도(max_per_day)"),
+}
 
 UNDEFINED = Text("no value", "값 없음")
 THRESHOLD = Text("threshold", "기준")

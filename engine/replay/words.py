@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engine import kst
-from engine.alert import Alert, State, Suppression
+from engine.alert import Alert, State
 from engine.delivery import message
 from engine.delivery.message import Templates
 from engine.delivery.notice import Notice
+from engine.delivery.words import NOT_SENT
 from engine.kst import SECOND_NS
 from engine.locale import Locale, Text
 from engine.replay.against import Change, Comparison, Kind, Said
@@ -20,11 +21,6 @@ from engine.text import clean
 MAX_COUNTED = 50
 """Lines of counts that a terminal gets; a rule over the whole market has thousands of symbols."""
 
-_WHY = {
-    Suppression.SILENCE: Text("not sent: silenced", "보내지 않음: 알림 끔(silence)"),
-    Suppression.COOLDOWN: Text("not sent: cooldown", "보내지 않음: 알림 간격(cooldown)"),
-    Suppression.MAX_PER_DAY: Text("not sent: max_per_day", "보내지 않음: 하루 한도(max_per_day)"),
-}
 _SIGNS = {Kind.APPEARED: "+", Kind.GONE: "-", Kind.MOVED: "~", Kind.UNCHANGED: "="}
 _KINDS = {
     Kind.APPEARED: Text("appeared", "생김"),
@@ -76,7 +72,7 @@ def alert_line(alert: Alert, told: Told, locale: Locale) -> str:
 
 
 def _why(alert: Alert, locale: Locale) -> str:
-    return "" if alert.suppressed is None else f" ({_WHY[alert.suppressed].of(locale)})"
+    return "" if alert.suppressed is None else f" ({NOT_SENT[alert.suppressed].of(locale)})"
 
 
 def change_line(change: Change, before: Told, after: Told, locale: Locale) -> str:
