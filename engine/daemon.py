@@ -24,9 +24,11 @@ from engine.edited import Edited
 from engine.errors import PgmwatchError
 from engine.evaluating import Evaluating
 from engine.gap import Gap
+from engine.incidents.delivering import Delivering
 from engine.incidents.monitor import Monitor
 from engine.incidents.outage import is_hopeless
-from engine.incidents.upkeep import Upkeep, What
+from engine.incidents.upkeep import SET_ASIDE, Upkeep, What
+from engine.kst import SECOND_NS
 from engine.locale import Locale
 from engine.ops import control, state_folder
 from engine.ready import Ready
@@ -137,11 +139,13 @@ class _Daemon:
         self._delivery.add(prepared.targets)
         self._evaluating = Evaluating(prepared.plan, clock, files, self._outbox, self._on_gap)
         self._outbox.keep_in(self._evaluating.keeper)
-        self._outbox.resume(files.undelivered, files.past.known, self._started)
+        self._gone = self._outbox.resume(files.undelivered, files.past.known, self._started)
         self._upstream: Upstream | Player = self._player or Upstream(
             self._configuration, feed_settings, prepared.plan.symbols, clock, self._evaluating.evaluator.put
         )
+        self._files = files
         self._upkeep = Upkeep(self._settings.locale, self._settings.alerts.ops)
+        self._delivering = Delivering(self._settings.alerts, self._settings.locale)
         self._monitor = Monitor(
             prepared.plan.rules,
             self._configuration.hours(),
@@ -164,6 +168,7 @@ class _Daemon:
     async def run(self, stopping: Stopping) -> None:
         """Everything, from the first task to the last message."""
         self._say_started()
+        self._say_what_was_lost()
         drain, drained = trio.Event(), trio.Event()
         async with trio.open_nursery() as background:
             background.start_soon(self._deliver, stopping, drain, drained)
@@ -192,6 +197,14 @@ class _Daemon:
             len(self._ready.plan.symbols),
             len(self._ready.targets),
         )
+
+    def _say_what_was_lost(self) -> None:
+        """Of what an earlier run had stored."""
+        aside, locale, say = self._files.set_aside, self._settings.locale, self._evaluating.say
+        reason = None if aside is None else SET_ASIDE.of(locale).format(name=aside.name)
+        say(self._upkeep.trouble(What.SET_ASIDE, reason, self._started))
+        say(self._upkeep.trouble(What.UNREAD, self._files.unread, self._started))
+        say(self._delivering.gone(self._started, self._gone))
 
     def _handlers(self) -> dict[str, control.Handler]:
         answers = Answers(
@@ -242,6 +255,7 @@ class _Daemon:
         while not stopping.asked.is_set():
             self._look_at_feeds(stopping)
             self._look_at_disk()
+            self._look_at_delivery()
             self._evaluating.keep_changes()
             await trio.sleep(_LOOK_S)
 
@@ -260,6 +274,10 @@ class _Daemon:
                 kst.iso(next_ask)[:19],
             )
             stopping.end(REFUSED)
+
+    def _look_at_delivery(self) -> None:
+        store_lag_ns = int(self._evaluating.keeper.lag_s() * SECOND_NS)
+        self._evaluating.say(self._delivering.look(self._clock.now(), self._outbox.status(), store_lag_ns))
 
     def _look_at_disk(self) -> None:
         now, trouble = self._clock.now(), self._evaluating.keeper.trouble

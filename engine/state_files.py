@@ -33,6 +33,10 @@ class StateFiles:
     """What was stored before this run and has not reached everybody."""
     recording: Path | None
     """Of today, from before this run."""
+    set_aside: Path | None = None
+    """Where a damaged database went, in whose place `database` is a fresh one."""
+    unread: str | None = None
+    """Why `past` and `undelivered` are empty although something may be stored."""
 
 
 def opened(configuration: Configuration, now: int) -> StateFiles:
@@ -55,16 +59,17 @@ def opened(configuration: Configuration, now: int) -> StateFiles:
             with suppress(OSError):  # what cannot be removed cannot be written either, and that is told
                 before.unlink()
     writer = _writer(configuration, now) if feed.record and feed.source is not Source.REPLAY else None
-    past, undelivered = _past(database, today)
-    return StateFiles(database, writer, past, undelivered, day_file(folder, date_of(today)))
-
-
-def _past(database: Database, today: int) -> tuple[Past, tuple[Kept, ...]]:
+    unread = None
+    past: Past = Past(None, None, (), frozenset())
+    undelivered: tuple[Kept, ...] = ()
     try:
-        return database.past(today), database.undelivered()
+        past, undelivered = database.past(today), database.undelivered()
     except DatabaseError as error:
+        unread = error.text(configuration.settings.locale)
         log.error("state unreadable reason=%s", quoted(str(error)))  # noqa: TRY400 -- a disk's doing; we go on
-        return Past(None, None, (), frozenset()), ()
+    return StateFiles(
+        database, writer, past, undelivered, day_file(folder, date_of(today)), set_aside=found.set_aside, unread=unread
+    )
 
 
 def _writer(configuration: Configuration, now: int) -> Writer:

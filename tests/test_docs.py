@@ -18,7 +18,7 @@ from engine.rules.document import RuleTable
 from engine.rules.model import METRICS, Operator
 
 REPOSITORY = Path(__file__).parents[1]
-KIND = r'"((?:feed|symbols|records|clock|rules|silences|recording|store)-[a-z-]+|lag|lag-over|away)"'
+KIND = r'"((?:feed|symbols|records|clock|rules|silences|recording|store|database|target)-[a-z-]+|lag|lag-over|away)"'
 READMES = ["README.md", "README.ko.md"]
 
 

@@ -1,4 +1,4 @@
-"""The evaluation does not keep up with what is received: told when it lasts, and when it is over."""
+"""A part does not keep up with what it is given, evaluation or database: told when it lasts, and when it is over."""
 
 from dataclasses import dataclass
 

@@ -8,17 +8,17 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from engine.delivery.message import sign
-from engine.delivery.notice import Notice, system_notice
+from engine.delivery.notice import Notice
 from engine.evaluation.engine import Counters
 from engine.evaluation.gate import Drop
 from engine.gap import Gap
-from engine.incidents import outage, silence
+from engine.incidents import lag_words, outage, silence
 from engine.incidents.coverage import Coverage, Kind
 from engine.incidents.drift import Daily, Place, Shapes, unusable
 from engine.incidents.gaps import Ahead, Gaps, is_far
 from engine.incidents.lag import Lag
 from engine.incidents.reading import Readability, Reader, impossible
+from engine.incidents.system_alert import system_alert
 from engine.incidents.words import Said, Words
 from engine.kis.backoff import Ending
 from engine.kis.status import Status
@@ -170,7 +170,8 @@ class Monitor:
             yield self._notice("clock-ahead", now, Severity.CRITICAL, self._words.ahead(ahead_ns))
         if lagged := self._lag.look(now, lag_ns):
             kind, severity = ("lag-over", Severity.INFO) if lagged.is_over else ("lag", Severity.WARNING)
-            yield self._notice(kind, now, severity, self._words.lag(lagged, now))
+            said = lag_words.said(lag_words.EVALUATION, lagged, now, self._words.locale)
+            yield self._notice(kind, now, severity, said)
 
     def _log_milestone(self, what: str, count: int) -> None:
         """At the 1st, 10th, 100th …: everyday noise that is to be seen, but not to fill the log."""
@@ -180,10 +181,7 @@ class Monitor:
             log.info('records of note kind="%s" count=%d', what, count)
 
     def _notice(self, kind: str, now: int, severity: Severity, said: Said) -> Notice:
-        log.info("system alert kind=%s severity=%s at=%d title=%s", kind, severity, now, quoted(said.title))
-        # Among a chat's alerts it must be plain at a glance that this one is about the watch itself.
-        title = f"{sign(severity, resolved=kind in _ENDS)} pgmwatch · {said.title}"
-        return system_notice(kind, now, severity, title=title, message=said.message, notify=self._notify)
+        return system_alert(kind, now, severity, said, self._notify, resolved=kind in _ENDS)
 
 
 def _evaluated(rules: Sequence[Rule]) -> tuple[Rule, ...]:

@@ -30,6 +30,9 @@ class What(StrEnum):
     PAST = "recording-unread"
     RECORDING = "recording-stopped"
     STORE = "store-stopped"
+    SET_ASIDE = "database-set-aside"
+    """For good, as the next: nothing ends it."""
+    UNREAD = "store-unread"
 
 
 _OVER = {
@@ -40,7 +43,12 @@ _OVER = {
     What.RECORDING: "recording-goes-on",
     What.STORE: "store-goes-on",
 }
-_SEVERITIES = {What.STORE: Severity.CRITICAL, What.NOTHING: Severity.CRITICAL}
+_SEVERITIES = {
+    What.STORE: Severity.CRITICAL,
+    What.NOTHING: Severity.CRITICAL,
+    What.SET_ASIDE: Severity.CRITICAL,
+    What.UNREAD: Severity.CRITICAL,
+}
 _TITLES = {
     What.RULES: Text("Rules not taken over: {count} errors", "규칙 변경을 적용하지 못함: 오류 {count}건"),
     What.SILENCES: Text("Silences not taken over: {count} errors", "무음 설정을 적용하지 못함: 오류 {count}건"),
@@ -48,6 +56,8 @@ _TITLES = {
     What.PAST: Text("Today's recording was not used", "오늘 기록을 쓰지 못함"),
     What.RECORDING: Text("Recording stopped", "기록 중단"),
     What.STORE: Text("Alerts are not stored", "알림을 저장하지 못함"),
+    What.SET_ASIDE: Text("The database was set aside", "데이터베이스를 새로 만듦"),
+    What.UNREAD: Text("The database cannot be read", "데이터베이스를 읽지 못함"),
 }
 _TITLES_OVER = {
     What.RULES: Text("Rules are right again", "규칙 오류 해결"),
@@ -79,11 +89,31 @@ _WHAT_IT_MEANS = {
         "규칙과 알림은 계속 동작합니다. 다시 시작하면 기록이 빈 구간에 걸친 기간 값은 알 수 없습니다: {reason}",
     ),
     What.STORE: Text(
-        "Alerts go out as before, but a restart may repeat them: {reason}",
-        "알림은 그대로 나가지만, 다시 시작하면 반복될 수 있습니다: {reason}",
+        "Alerts go out as before. Should pgmwatch end before they are stored, the next start may repeat what was sent, "
+        "and lose what still waits for a target: {reason}",
+        "알림은 그대로 나갑니다. 저장되기 전에 pgmwatch가 끝나면 다음 시작에서 보낸 알림이 반복되거나 "
+        "아직 보내지 못한 알림이 없어질 수 있습니다: {reason}",
+    ),
+    What.SET_ASIDE: Text(
+        "{reason} A fresh one was made. Alerts from before this start, and how often they came, are in the old file "
+        "only; what still waited for a target has not been sent. Where rules stand follows from today's recording.",
+        "{reason} 새로 만들었습니다. 이번 시작 이전의 알림과 횟수는 옮겨 둔 파일에만 있고, 보내지 못하고 있던 알림은 "
+        "나가지 않습니다. 규칙의 상태는 오늘 기록에서 다시 계산합니다.",
+    ),
+    What.UNREAD: Text(
+        "Alerts from before this start are not known, and what still waited for a target is sent only after a start "
+        "that can read it. Where rules stand follows from today's recording. {reason}",
+        "이번 시작 이전의 알림을 알 수 없고, 보내지 못하고 있던 알림은 데이터베이스를 읽을 수 있을 때 다시 시작해야 "
+        "나갑니다. 규칙의 상태는 오늘 기록에서 다시 계산합니다. {reason}",
     ),
 }
 _MORE = Text("… and {count} more", "… 외 {count}건")
+
+
+SET_ASIDE = Text(
+    "The database could not be used and was set aside as {name}.",
+    "데이터베이스를 쓸 수 없어 {name}(으)로 옮겨 두었습니다.",
+)
 
 
 class Upkeep:

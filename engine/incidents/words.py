@@ -10,13 +10,12 @@ from engine.gap import Gap
 from engine.incidents.coverage import Kind, Missing
 from engine.incidents.drift import Place
 from engine.incidents.gaps import is_far
-from engine.incidents.lag import Lagged
 from engine.incidents.outage import Lost, Over
 from engine.incidents.reading import Blind, Unreadable
 from engine.incidents.silence import Silent
 from engine.kis.backoff import Ending
 from engine.kis.status import Status
-from engine.kst import SECOND_NS, clock_time, date_of, day_number
+from engine.kst import clock_time, date_of, day_number
 from engine.locale import Locale, Text
 from engine.record import FIELDS
 from engine.rules.model import Rule
@@ -178,20 +177,6 @@ _EVALUATED_LINE = Text(
     "None was for {lasted}, since {since}.",
     "{since}부터 {lasted} 동안 평가된 레코드가 없었습니다.",
 )
-_LAGGING = Text("Evaluation lags by {most}", "평가 {most} 지연")
-_LAGGING_LINE = Text(
-    "Since {since} data has been evaluated more than a second after it came, and alerts are late. "
-    "The machine is overloaded, or there are more rules and symbols than it can take.",
-    "{since}부터 데이터를 받고 1초 넘게 지나서야 평가하고 있어 알림이 늦어집니다. "
-    "컴퓨터에 과부하가 걸렸거나 규칙과 종목이 너무 많습니다.",
-)
-_LAGGED = Text("Evaluation keeps up again", "평가 지연 해소")
-_LAGGED_LINE = Text(
-    "It lagged by up to {most}, from {since} to {until}.",
-    "{since}부터 {until}까지 최대 {most} 늦었습니다.",
-)
-_LAG_S = Text("{seconds:.1f} s", "{seconds:.1f}초")
-
 _SILENT = Text("Connected, but no data: {accounts}", "연결은 됐지만 데이터 없음: {accounts}")
 _SILENT_LINE = Text(
     "{account}: connected, but without data since {since} ({lasted}).",
@@ -274,8 +259,8 @@ class Words:
                 _BACK_LINE if end.losses == 1 else _BACK_FROM_FLAPPING_LINE,
                 account=_account(end.account),
                 lasted=duration(end.until - end.since, self.locale),
-                since=_moment(end.since, end.until),
-                until=_moment(end.until, end.until),
+                since=moment(end.since, end.until),
+                until=moment(end.until, end.until),
             )
             for end in ends
         ]
@@ -324,19 +309,13 @@ class Words:
         return Said(self._text(_IMPOSSIBLE), "\n".join(lines))
 
     def none_evaluated(self, blind: Blind, why: Drop, feeds: Sequence[Status], now: int) -> Said:
-        lasted, since = duration(now - blind.since, self.locale), _moment(blind.since, now)
+        lasted, since = duration(now - blind.since, self.locale), moment(blind.since, now)
         line = self._text(_NONE_EVALUATED_LINE, since=since, count=blind.parts, lasted=lasted)
         return self._blind(self._text(_NONE_EVALUATED), [line, self._text(_NONE_EVALUATED_WHY[why])], feeds)
 
     def evaluated(self, blind: Blind, now: int) -> Said:
-        lasted, since = duration(now - blind.since, self.locale), _moment(blind.since, now)
+        lasted, since = duration(now - blind.since, self.locale), moment(blind.since, now)
         return Said(self._text(_EVALUATED), self._text(_EVALUATED_LINE, lasted=lasted, since=since))
-
-    def lag(self, lagged: Lagged, now: int) -> Said:
-        title, line = (_LAGGED, _LAGGED_LINE) if lagged.is_over else (_LAGGING, _LAGGING_LINE)
-        most = self._text(_LAG_S, seconds=lagged.most_ns / SECOND_NS)
-        since, until = _moment(lagged.since, now), _moment(now, now)
-        return Said(self._text(title, most=most), self._text(line, most=most, since=since, until=until))
 
     def silent(self, found: Sequence[Silent], now: int) -> Said:
         lines = [self._since_line(_SILENT_LINE, each, now) for each in found]
@@ -350,7 +329,7 @@ class Words:
         title, line = _GAPS[kind]
         lasted = duration(until - since, self.locale)
         blind = _STEP_BLIND if kind is Gap.CLOCK_BACK else _GAP_BLIND
-        lines = [self._text(line, since=_moment(since, until), until=_moment(until, until)), self._text(blind)]
+        lines = [self._text(line, since=moment(since, until), until=moment(until, until)), self._text(blind)]
         if is_far(kind, until - since):
             lines.append(self._text(_HOURS_OFF, lasted=lasted))
         if untold:
@@ -377,14 +356,14 @@ class Words:
         return Said(title, "\n".join([*lines, *self._rules(_BLIND_RULES, symbols)]))
 
     def _lost_line(self, lost: Lost, now: int) -> str:
-        lasted, since = duration(now - lost.down, self.locale), _moment(lost.down, now)
+        lasted, since = duration(now - lost.down, self.locale), moment(lost.down, now)
         cause = self._cause(lost, now)
         line = self._text(_LOST_LINE, account=_account(lost.account), since=since, lasted=lasted, cause=cause)
-        return line + (self._text(_UNSTEADY, since=_moment(lost.since, now)) if lost.since < lost.down else "")
+        return line + (self._text(_UNSTEADY, since=moment(lost.since, now)) if lost.since < lost.down else "")
 
     def _since_line(self, form: Text, each: Silent | Unreadable, now: int, **more: object) -> str:
         lasted = duration(now - each.since, self.locale)
-        return self._text(form, account=_account(each.account), since=_moment(each.since, now), lasted=lasted, **more)
+        return self._text(form, account=_account(each.account), since=moment(each.since, now), lasted=lasted, **more)
 
     def _cause(self, lost: Lost, now: int) -> str:
         if lost.cause is None:
@@ -394,7 +373,7 @@ class Words:
         return cause + (self._asked_next(lost, now) if lost.cause is Ending.CREDENTIALS else "")
 
     def _asked_next(self, lost: Lost, now: int) -> str:
-        time = None if lost.next_attempt is None else _moment(lost.next_attempt, now)
+        time = None if lost.next_attempt is None else moment(lost.next_attempt, now)
         return (self._text(_ASKED_NEXT, time=time) if time else "") + self._text(_ASKED_ANEW)
 
     def _reason(self, word: str) -> str:
@@ -426,7 +405,7 @@ def _account(name: str) -> str:
     return unpinged(name, _NAME_LENGTH)
 
 
-def _moment(t: int, now: int) -> str:
+def moment(t: int, now: int) -> str:
     """`09:05:30`; with its date if that is not today's."""
     digits = clock_time(t)
     time = f"{digits[:2]}:{digits[2:4]}:{digits[4:]}"
