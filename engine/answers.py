@@ -1,4 +1,4 @@
-"""What the running daemon answers when a command asks: `status`, `rules list`, `why`."""
+"""What the running daemon answers when a command asks: `status`, `rules list`, `why`, `alerts --follow`, `notify`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +12,11 @@ from engine.evaluating import Evaluating
 from engine.evaluation.engine import Engine
 from engine.incidents.upkeep import Upkeep, What
 from engine.locale import Text
-from engine.ops import rule_list, why
+from engine.ops import history, rule_list, why
 from engine.ops.control import Handler
 from engine.replay.player import Player
+from engine.state_files import DATABASE
+from engine.undelivered import Undelivered
 from engine.upstream import Upstream
 
 _READING = Text(
@@ -43,9 +45,17 @@ class Answers:
         self._upkeep = upkeep
         self._clock = clock
         self._started = clock.now()
+        database = edited.ready.plan.configuration.state_folder / DATABASE
+        self._undelivered = Undelivered(outbox, evaluating.keeper, database, clock, edited.settings.locale)
 
     def handlers(self) -> dict[str, Handler]:
-        return {"status": self._status, "rules": self._rule_list, "why": self._why}
+        return {
+            "status": self._status,
+            "rules": self._rule_list,
+            "why": self._why,
+            "follow": self._follow,
+            "dead": self._undelivered.answer,
+        }
 
     @property
     def _is_recovering(self) -> bool:
@@ -73,7 +83,18 @@ class Answers:
             refused=self._upkeep.troubled(What.RULES),
         )
 
-    def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+    def _follow(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What happened since the `after`th thing of this `run`; 0: all that is still known."""
+        after = request.get("after")
+        happened, found = self._outbox.happenings(after if isinstance(after, int) else 0)
+        return {
+            "run": kst.iso(self._started),
+            "happened": happened,
+            "happenings": [history.of_happening(each) for each in found],
+        }
+
+    async def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        dead = await self._undelivered.count()
         now, engine, settings = self._clock.now(), self._evaluating.engine, self._edited.settings
         return {
             "daemon": {
@@ -96,4 +117,5 @@ class Answers:
                 self._evaluating.evaluator.lag_ns,
             ),
             "targets": [status.of_target(target) for target in self._outbox.status()],
+            "dead": dead,
         }

@@ -90,6 +90,7 @@ def of_target(target: TargetStatus) -> dict[str, Any]:
         "delivered": target.delivered,
         "failed": target.failed,
         "unknown": target.unknown,
+        "refused": target.refused,
         "expired": target.expired,
         "dropped": target.dropped,
         "last_delivered": _time(target.last_delivered_at),

@@ -65,9 +65,10 @@ ROOMS: dict[str, set[str]] = {
         "watching",
     },
     "answers": {
-        "clock", "delivery", "edited", "evaluating", "evaluation", "incidents", "ops", "replay", "status", "store",
-        "upstream",
+        "clock", "delivery", "edited", "evaluating", "evaluation", "incidents", "ops", "replay", "state_files",
+        "status", "store", "undelivered", "upstream",
     },
+    "undelivered": {"clock", "delivery", "keeper", "ops", "store"},
     "daemon": {
         "answers", "clock", "delivery", "edited", "evaluating", "incidents", "ops", "ready", "replay", "simulator",
         "state_files", "stopping", "store", "upstream",
@@ -82,15 +83,15 @@ ROOMS: dict[str, set[str]] = {
 """Room → the rooms that it may import, besides the shared ones and itself."""
 
 PURE = [
-    "alert", "charts/trace", "config/model", "delivery/message", "delivery/notice", "delivery/outcomes", "delivery/parcel",
-    "delivery/reply_codes", "delivery/retry", "delivery/words", "evaluation",
+    "alert", "charts/trace", "config/model", "delivery/message", "delivery/notice", "delivery/outcomes",
+    "delivery/parcel", "delivery/reply_codes", "delivery/retry", "delivery/words", "evaluation",
     "in_force", "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage",
     "incidents/delivery_words", "incidents/lag_words", "incidents/reading", "incidents/silence", "incidents/targets",
     "incidents/upkeep", "incidents/words", "kis/backoff", "kis/budget",
     "kis/ghosts", "kis/protocol", "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale",
-    "ops/overview", "ops/rule_list", "ops/why", "problems", "record", "recording/lines", "recording/retention",
-    "recording/upstream", "replay/against", "replay/moment", "replay/run", "replay/words", "restart",
-    "rule_tests/document", "rule_tests/judge", "rule_tests/series", "rules/document", "rules/model", "rules/names",
+    "ops/dead", "ops/history", "ops/overview", "ops/rule_list", "ops/why", "problems", "record", "recording/lines",
+    "recording/retention", "recording/upstream", "replay/against", "replay/moment", "replay/run", "replay/words",
+    "restart", "rule_tests/document", "rule_tests/judge", "rule_tests/series", "rules/document", "rules/model", "rules/names",
     "session", "silences/document", "silences/model", "silences/moments", "simulator/answers", "simulator/codes",
     "simulator/data", "simulator/desk", "simulator/faults", "simulator/keys", "simulator/kinds", "simulator/market",
     "simulator/messages", "simulator/scenario", "simulator/wire", "store/batch", "store/rows", "store/schema", "stream",

@@ -93,8 +93,12 @@ _EVALUATION = Text(
 _STATE = Text("  {phase} {rule} {symbol} since {since}{blind}", "  {phase} {rule} {symbol} {since}부터{blind}")
 _BLIND = Text(" (not seen now)", " (지금은 데이터를 받지 못함)")
 _TARGET = Text(
-    "target {name}: {delivered} delivered, {queued} waiting, {failed} attempts failed, {expired} expired{error}",
-    "대상 {name}: 전송 {delivered}, 대기 {queued}, 실패한 시도 {failed}, 만료 {expired}{error}",
+    "target {name}: {delivered} delivered, {queued} waiting, {failed} attempts failed, {refused} refused,"
+    " {expired} expired{error}",
+    "대상 {name}: 전송 {delivered}, 대기 {queued}, 실패한 시도 {failed}, 거부 {refused}, 만료 {expired}{error}",
+)
+_DEAD = Text(
+    "undeliverable messages: {count:,} (pgmwatch notify dead)", "보내지 못한 메시지: {count:,}건(pgmwatch notify dead)"
 )
 _MORE = Text("  … and {count} more", "  … 외 {count}건")
 
@@ -193,6 +197,8 @@ def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> l
     lines.append(_EVALUATION.of(locale).format_map(_evaluation_fields(status["evaluation"])))
     lines += _limited(_state_lines(status["evaluation"]["states"], master, locale), locale)
     lines += [_TARGET.of(locale).format_map(_target_fields(target)) for target in status["targets"]]
+    if status["dead"]:
+        lines.append(_DEAD.of(locale).format(count=status["dead"]))
     return lines
 
 

@@ -123,6 +123,7 @@ def status() -> dict[str, Any]:
         "feeds": [feed],
         "evaluation": {"rules": 1, "dropped": {"early": 2}, "corrections": 5, "lag_ms": 0, "states": [state]},
         "targets": [],
+        "dead": 0,
     }
 
 
@@ -161,3 +162,18 @@ def test_status_says_what_a_feed_does_not_see() -> None:
     (evaluation,) = [line for line in lines if line.startswith("rules:")]
     assert "2 records not used, 5 corrections" in evaluation
     assert not [line for line in overview.status_lines(status(), BUILTIN, Locale.EN) if "broker" in line]
+
+
+def test_status_says_what_targets_refused_and_that_messages_wait_for_a_person() -> None:
+    target = {
+        "name": "desk[1] slack", "queued": 1, "delivered": 5, "failed": 2, "unknown": 1, "refused": 4, "expired": 3,
+        "failing_since": "2026-11-20T10:05:30.000000+09:00", "last_error": "HTTP 403\x1b",
+    }  # fmt: skip
+    found = {**status(), "targets": [target], "dead": 1_007}
+    assert overview.status_lines(found, BUILTIN, Locale.EN)[-2:] == [
+        "target desk[1] slack: 5 delivered, 1 waiting, 3 attempts failed, 4 refused, 3 expired; HTTP 403",
+        "undeliverable messages: 1,007 (pgmwatch notify dead)",
+    ]
+    assert overview.status_lines(found, BUILTIN, Locale.KO)[-1] == "보내지 못한 메시지: 1,007건(pgmwatch notify dead)"
+    for nothing in (0, None):  # None: the database does not say
+        assert "undeliverable" not in overview.status_lines({**found, "dead": nothing}, BUILTIN, Locale.EN)[-1]
