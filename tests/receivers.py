@@ -4,16 +4,21 @@ import asyncio
 import json
 import socket
 import socketserver
+import ssl
 import struct
+import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
+import environment
 import trio
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -129,30 +134,68 @@ def endless(receiver: Receiver, connection: socket.socket) -> None:
         connection.sendall(b"x" * 65536)
 
 
+class Security(Enum):
+    """Of a mail server; its certificate is its own, signed by nobody whom we trust."""
+
+    NONE = "plain"
+    STARTTLS = "starttls"
+    SMTPS = "smtps"
+
+
 class Mailbox:
     """What a real mail server got; it asks for a login."""
 
-    def __init__(self, *, refuse: bool) -> None:
+    def __init__(self, says: Mapping[str, str], *, hangs_up: bool = False) -> None:
         self.mails: list[EmailMessage] = []
         self.passwords: list[bytes] = []
         self.port = 0
-        self._refuse = refuse
+        self.sessions = 0
+        """How often somebody came with a mail, whatever became of it."""
+        self.says = dict(says)
+        """What it says to AUTH, MAIL, RCPT or DATA (after the text) instead of yes: `451 4.3.0 later`."""
+        self.hangs_up = hangs_up
+        """Once it has the whole mail, without a word."""
+        self.recipients: list[str] = []
 
-    def url(self, password: str) -> str:
-        return f"mailto://trader:{password}@example.com:{self.port}?smtp=127.0.0.1&to=desk@example.com"
+    def url(self, password: str, security: Security = Security.NONE, to: str = "desk@example.com") -> str:
+        scheme = "mailto" if security is Security.NONE else "mailtos"
+        mode = "" if security is Security.NONE else f"&mode={'ssl' if security is Security.SMTPS else 'starttls'}"
+        return f"{scheme}://trader:{password}@example.com:{self.port}?smtp=127.0.0.1&to={to}{mode}"
+
+    async def handle_MAIL(  # noqa: N802  aiosmtpd looks for this name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        self.sessions += 1
+        if "MAIL" not in self.says:
+            envelope.mail_from = address
+        return self.says.get("MAIL", "250 OK")
+
+    async def handle_RCPT(  # noqa: N802  aiosmtpd looks for this name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """`says` may name one address: `{"RCPT kim@example.com": "550 …"}`."""
+        answer = self.says.get("RCPT", self.says.get(f"RCPT {address}", "250 OK"))
+        if answer.startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return answer
 
     async def handle_DATA(  # noqa: N802  aiosmtpd looks for this name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        if self._refuse:
-            return "550 no such mailbox"
+        if "DATA" in self.says:
+            return self.says["DATA"]
         assert isinstance(envelope.content, bytes)
         self.mails.append(message_from_bytes(envelope.content, _class=EmailMessage, policy=default))
+        self.recipients += envelope.rcpt_tos
+        if self.hangs_up:
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
         return "250 OK"
 
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         self.passwords.append(data.password)
-        return AuthResult(success=True)
+        answer = self.says.get("AUTH")
+        return AuthResult(success=answer is None, handled=False, message=answer)
 
 
 class _Controller(Controller):
@@ -165,10 +208,25 @@ class _Controller(Controller):
 
 
 @contextmanager
-def mail_server(*, refuse: bool = False) -> Iterator[Mailbox]:
-    mailbox = Mailbox(refuse=refuse)
+def mail_server(
+    *,
+    refuse: bool = False,
+    says: Mapping[str, str] | None = None,
+    hangs_up: bool = False,
+    security: Security = Security.NONE,
+    certificate: Path | None = None,
+) -> Iterator[Mailbox]:
+    """`refuse`: no mail is taken. `certificate`: from `self_signed`, for a server that is to be secure."""
+    mailbox = Mailbox({"DATA": "550 no such mailbox"} if refuse else says or {}, hangs_up=hangs_up)
     controller = _Controller(
-        mailbox, hostname="127.0.0.1", port=0, authenticator=mailbox.authenticate, auth_require_tls=False
+        mailbox,
+        hostname="127.0.0.1",
+        port=0,
+        authenticator=mailbox.authenticate,
+        auth_require_tls=False,
+        ssl_context=_context(certificate) if security is Security.SMTPS else None,
+        tls_context=_context(certificate) if security is Security.STARTTLS else None,
+        require_starttls=security is Security.STARTTLS,
     )
     controller.start()
     mailbox.port = controller.port
@@ -176,3 +234,22 @@ def mail_server(*, refuse: bool = False) -> Iterator[Mailbox]:
         yield mailbox
     finally:
         controller.stop()
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 with its key, new, in one file."""
+    openssl = environment.need("openssl", "apt-get install openssl")
+    path = folder / "certificate.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", str(path), "-out", str(folder / "chain.pem")]
+    subprocess.run([openssl, "req", *kind, *subject, *files], check=True, capture_output=True, timeout=20)
+    path.write_bytes(path.read_bytes() + (folder / "chain.pem").read_bytes())
+    return path
+
+
+def _context(certificate: Path | None) -> ssl.SSLContext:
+    assert certificate is not None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
