@@ -138,7 +138,7 @@ def _spoken(alert: Alert, rule: Rule, name: str, locale: Locale) -> Spoken:
     ]
     return Spoken(
         name,
-        _subject(alert, rule, name, locale),
+        subject(alert, rule, name, locale),
         sign(alert.severity, resolved=alert.state is State.RESOLVED),
         _title(alert, rule, name, locale),
         "\n".join(line for line in body if line),
@@ -257,7 +257,7 @@ def _title(alert: Alert, rule: Rule, name: str, locale: Locale) -> str:
     resolved = alert.state is State.RESOLVED
     told = _over(alert, rule, locale) if resolved else _what(headline(alert, rule), dict(alert.values), locale)
     repeat = _REPEAT.of(locale).format(n=alert.repeat) if alert.repeat else ""
-    title = f"{sign(alert.severity, resolved=resolved)} {_subject(alert, rule, name, locale)} {told}{repeat}"
+    title = f"{sign(alert.severity, resolved=resolved)} {subject(alert, rule, name, locale)} {told}{repeat}"
     return text.clean(title, MAX_TITLE)
 
 
@@ -279,8 +279,8 @@ def _in_title(told: Stated) -> bool:
     return told.condition.operator.is_crossing or not told.so
 
 
-def _subject(alert: Alert, rule: Rule, name: str, locale: Locale) -> str:
-    """`삼성전자(005930)`; for a summed rule its group or name, and over how many stocks."""
+def subject(alert: Alert, rule: Rule, name: str, locale: Locale) -> str:
+    """Whom it tells of: `삼성전자(005930)`; for a summed rule its group or name, and over how many stocks."""
     symbol = text.unpinged(alert.symbol, 80)
     if rule.aggregate is None:
         return f"{text.unpinged(name, 40)}({symbol})" if name else symbol
