@@ -11,13 +11,15 @@ nothing: there an `@here` in foreign text would ring, which is why foreign text 
 """
 
 import logging
+import sys
 
 from apprise import Apprise, AppriseAsset, AppriseResultStatus, NotifyFormat, NotifyType, OverflowMode
 from apprise.plugins.base import NotifyBase
 from pydantic import SecretStr
 
-from engine.delivery import replies
-from engine.delivery.target import Delivered, Failed, Message, Outcome, Unknown
+from engine.delivery import mail_replies, replies
+from engine.delivery.outcomes import outcome_of
+from engine.delivery.target import Message, Outcome
 from engine.loopback import is_loopback
 from engine.rules.model import Severity
 
@@ -42,6 +44,9 @@ _LOUD_LOGGERS = (
 # Protocols whose plugin connects to the URL's own host and nowhere else.
 _HOSTED_PROTOCOLS = frozenset({"json", "xml", "form", "gotify", "mqtt", "mailto"})
 
+# What a plugin's module imports if it sends by HTTP or by mail.
+_WATCHED = frozenset({"requests", "smtplib", "AppriseSMTPController"})
+
 _TYPES = {
     Severity.INFO: NotifyType.INFO,
     Severity.WARNING: NotifyType.WARNING,
@@ -55,6 +60,7 @@ class Service:
     def __init__(self, manager: Apprise) -> None:
         self._apprise = manager
         self._plugin = _ruled(manager[0])
+        self._watched = _is_watched(self._plugin)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kind}>"
@@ -82,14 +88,10 @@ class Service:
         """Blocks, for as long as the service and its plugin do."""
         with replies.watched() as seen:
             try:
-                status = self._notify(message)
+                success = self._notify(message) is AppriseResultStatus.SUCCESS
             except Exception as error:  # noqa: BLE001  a plugin is foreign code: whatever it raises, the message is not delivered
-                return _failure(seen, type(error).__name__)
-        if status is not AppriseResultStatus.SUCCESS:
-            return _failure(seen, "not accepted")
-        if seen.status is not None and 300 <= seen.status < 400:
-            return Failed(f"HTTP {seen.status}, redirects are not followed")
-        return Delivered()
+                return outcome_of(seen, success=False, otherwise=type(error).__name__, watched=self._watched)
+            return outcome_of(seen, success=success, watched=self._watched)
 
     def _notify(self, message: Message) -> AppriseResultStatus:
         body = "\n".join(line for line in (message.body, *message.remarks) if line)
@@ -106,6 +108,7 @@ def open_service(url: SecretStr) -> Service | None:
     """The service behind an Apprise URL; None if Apprise does not accept it, which it does not say why safely."""
     _silence()
     replies.install()
+    mail_replies.install()
     manager = Apprise(asset=_asset())
     # A text may hold several URLs; one that is half accepted would send to half of its targets.
     accepted = manager.add(url.get_secret_value().strip())
@@ -134,7 +137,8 @@ def _asset() -> AppriseAsset:
 
 def _ruled(plugin: NotifyBase) -> NotifyBase:
     """Sets on the instance what the URL may have said otherwise."""
-    plugin.request_rate_per_sec = 0  # the worker paces; the plugin would sleep in the thread
+    plugin.request_rate_per_sec = 0  # the worker paces
+    vars(plugin)["throttle"] = _unthrottled
     plugin.overflow_mode = OverflowMode.SPLIT
     plugin.redirects = False
     plugin.retry = 0
@@ -147,16 +151,14 @@ def _ruled(plugin: NotifyBase) -> NotifyBase:
     return plugin
 
 
-def _failure(seen: replies.Seen, otherwise: str) -> Outcome:
-    """What is known of a message that was not delivered. It may have been, in part, once anything was accepted."""
-    if seen.lost:
-        return Unknown("no reply")
-    if seen.status is not None and not 200 <= seen.status < 300:
-        reason = f"HTTP {seen.status}"
-    else:
-        reason = "no connection" if seen.unreached else otherwise
-    kind = Unknown if seen.accepted else Failed
-    return kind(reason, seen.retry_after_s)
+def _is_watched(plugin: NotifyBase) -> bool:
+    """Whether what it sends passes one of the transports that `replies` and `mail_replies` have replaced."""
+    names = set().union(*(vars(sys.modules[kind.__module__]) for kind in type(plugin).__mro__))
+    return not names.isdisjoint(_WATCHED)
+
+
+def _unthrottled(*_args: object, **_kwargs: object) -> None:
+    """In the place of a plugin's own pause: it would sleep in the thread for as long as the service likes."""
 
 
 def _silence() -> None:

@@ -63,6 +63,8 @@ class Refused:
     reason: str
     only_this: bool = False
     """It is this message that it does not like; another may be taken. Else it takes nothing from us."""
+    in_part: bool = False
+    """A part of the message has been taken."""
 
 
 @dataclass(frozen=True, slots=True)

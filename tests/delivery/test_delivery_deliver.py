@@ -217,7 +217,9 @@ async def test_no_secret_of_a_url_reaches_a_log_or_a_repr(
         _everything_at_debug(caplog)
         async with delivering(built.targets, drain_s=0.2) as (store, clock):
             post(store, [a_notice(at=clock.now())], clock.now())
-            await until(lambda: all(each.delivered or each.failed or each.unknown for each in store.status()))
+            await until(
+                lambda: all(each.delivered or each.failed or each.unknown or each.refused for each in store.status())
+            )
         assert len(built.refused) == 2
         assert hooks[0].requests[0].headers["authorization"].startswith("Basic ")
         assert mailbox.passwords == [SECRET.encode()]
