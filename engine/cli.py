@@ -18,8 +18,8 @@ from engine.errors import PgmwatchError
 from engine.redact import print_crash
 
 _COMMANDS = (
-    "run", "check", "replay", "test", "why", "status", "rules", "silence", "notify", "symbols", "simulate", "export",
-    "schema",
+    "run", "check", "replay", "test", "why", "status", "alerts", "rules", "silence", "notify", "symbols", "simulate",
+    "export", "schema",
 )  # fmt: skip
 """Each is engine/commands/<name>.py with a click command of that name, in the order in which --help lists them."""
 

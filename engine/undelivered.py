@@ -105,6 +105,7 @@ class Undelivered:
         ids = {each.notice.id for each in found.kept}
         answer: dict[str, Any] = {
             "missing": [ident for ident in chosen.ids if ident not in ids],
+            "matched": len(found.kept),
             "more": found.total - len(found.kept),
         }
         if action == "list":

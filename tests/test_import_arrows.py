@@ -40,6 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "store": {"delivery", "evaluation"},
     "ops": {"delivery", "evaluation", "plan"},
     # what looks at them
+    "heartbeat": {"incidents", "kis"},
     "incidents": {"delivery", "evaluation", "kis"},
     # what joins them
     "attempts": {"files", "kis"},
@@ -75,7 +76,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "commands": {
         "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rules",
-        "rule_tests", "schema", "silences", "simulator", "store", "symbols", "toml", "validation",
+        "rule_tests", "schema", "silences", "simulator", "state_files", "store", "symbols", "toml", "validation",
     },
     "cli": {"commands"},
     "__main__": {"cli"},
@@ -83,19 +84,20 @@ ROOMS: dict[str, set[str]] = {
 """Room → the rooms that it may import, besides the shared ones and itself."""
 
 PURE = [
-    "alert", "charts/trace", "config/model", "delivery/message", "delivery/notice", "delivery/outcomes",
-    "delivery/parcel", "delivery/reply_codes", "delivery/retry", "delivery/words", "evaluation",
-    "in_force", "incidents/coverage", "incidents/drift", "incidents/gaps", "incidents/lag", "incidents/outage",
-    "incidents/delivery_words", "incidents/lag_words", "incidents/reading", "incidents/silence", "incidents/targets",
-    "incidents/upkeep", "incidents/words", "kis/backoff", "kis/budget",
+    "alert", "charts/trace", "commands/past", "config/model", "delivery/message", "delivery/notice",
+    "delivery/outcomes", "delivery/parcel", "delivery/reply_codes", "delivery/retry", "delivery/words", "evaluation",
+    "heartbeat/signs", "in_force", "incidents/coverage", "incidents/delivery_words", "incidents/drift",
+    "incidents/gaps", "incidents/lag", "incidents/lag_words", "incidents/outage", "incidents/reading",
+    "incidents/silence", "incidents/targets", "incidents/upkeep", "incidents/words", "kis/backoff", "kis/budget",
     "kis/ghosts", "kis/protocol", "kis/registrations", "kis/silence", "kis/slots", "kis/status", "kst", "locale",
     "ops/dead", "ops/history", "ops/overview", "ops/rule_list", "ops/why", "problems", "record", "recording/lines",
     "recording/retention", "recording/upstream", "replay/against", "replay/moment", "replay/run", "replay/words",
-    "restart", "rule_tests/document", "rule_tests/judge", "rule_tests/series", "rules/document", "rules/model", "rules/names",
-    "session", "silences/document", "silences/model", "silences/moments", "simulator/answers", "simulator/codes",
-    "simulator/data", "simulator/desk", "simulator/faults", "simulator/keys", "simulator/kinds", "simulator/market",
-    "simulator/messages", "simulator/scenario", "simulator/wire", "store/batch", "store/rows", "store/schema", "stream",
-    "symbols/builtin", "symbols/master", "symbols/mst", "template", "text", "trading_days", "units",
+    "restart", "rule_tests/document", "rule_tests/judge", "rule_tests/series", "rules/document", "rules/model",
+    "rules/names", "session", "silences/document", "silences/model", "silences/moments", "simulator/answers",
+    "simulator/codes", "simulator/data", "simulator/desk", "simulator/faults", "simulator/keys", "simulator/kinds",
+    "simulator/market", "simulator/messages", "simulator/scenario", "simulator/wire", "store/batch", "store/rows",
+    "store/schema", "stream", "symbols/builtin", "symbols/master", "symbols/mst", "template", "text", "trading_days",
+    "units",
 ]  # fmt: skip
 IMPURE = {"trio", "time", "socket", "threading", "logging", "os", "subprocess", "asyncio", "httpx2", "apprise"}
 
@@ -104,7 +106,7 @@ FOREIGN = {
     "trio_websocket": {"kis/websocket.py"},
     "wsproto": {"kis/websocket.py", "simulator/websocket.py"},
     "h11": {"simulator/approval.py", "kis/websocket.py"},
-    "httpx2": {"kis/approval.py", "symbols/download.py"},
+    "httpx2": {"heartbeat/call.py", "kis/approval.py", "symbols/download.py"},
     "holidays": {"trading_days.py"},
     "jinja2": {"template.py"},
     "tree_sitter": {"toml.py"},

@@ -1,7 +1,6 @@
 """`pgmwatch silence`: keep alerts from being sent for a while. Writes the file that a daemon follows."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from engine.commands import configured
 from engine.commands.output import BAD_CONFIGURATION, FINE, NO, complain, say_problems
 from engine.errors import ConfigurationError
 from engine.locale import Text
@@ -17,9 +17,7 @@ from engine.text import clean
 
 if TYPE_CHECKING:
     from engine.config.load import Configuration
-    from engine.rules.model import Rule
     from engine.silences.file import Entry
-    from engine.symbols.master import Master
 
 _T = TypeVar("_T")
 
@@ -81,7 +79,7 @@ def silence_add(
     if (duration is not None) + (end is not None) + until_close != 1:
         raise _misused(_HOW_LONG, path)
     labelled = _labels(labels, path)
-    configuration, master = _read(path)
+    configuration, master = configured.read(path)
     locale, now = configuration.settings.locale, time.time_ns()
     try:
         if duration is not None:
@@ -95,7 +93,7 @@ def silence_add(
     new = _or_end(path, configuration, lambda: file.entry(asked, master))
     _or_end(path, configuration, lambda: file.change(configuration.silences_file, master, partial(_with, new), now))
     click.echo(words.added(new, master, now, locale))
-    for doubt in words.doubts(new, _rules(configuration, master), now, locale):
+    for doubt in words.doubts(new, configured.rules(configuration, master), now, locale):
         complain(doubt)
     return FINE
 
@@ -108,7 +106,7 @@ def silence_list(path: Path, with_expired: bool, as_json: bool) -> int:
     """What is silenced, and until when."""
     from engine.silences import file, words
 
-    configuration, master = _read(path)
+    configuration, master = configured.read(path)
     locale, now = configuration.settings.locale, time.time_ns()
     found = _or_end(path, configuration, lambda: file.entries(configuration.silences_file, master))
     shown = [each for each in found if with_expired or now < each.silence.until]
@@ -130,7 +128,7 @@ def silence_remove(path: Path, idents: tuple[str, ...], rule: str | None) -> int
 
     if not idents and rule is None:
         raise _misused(_WHICH, path)
-    configuration, master = _read(path)
+    configuration, master = configured.read(path)
     locale, now = configuration.settings.locale, time.time_ns()
     gone: list[Entry] = []
 
@@ -154,20 +152,6 @@ def _misused(text: Text, path: Path, **found: str) -> click.UsageError:
     from engine.config.load import locale_of
 
     return click.UsageError(text.of(locale_of(path)).format(**found))
-
-
-def _read(path: Path) -> tuple["Configuration", "Master"]:
-    from engine.config import load
-    from engine.symbols import file as symbols_file
-
-    try:
-        configuration = load.load(path, os.environ, accounts=False)
-    except ConfigurationError as error:
-        say_problems(error.problems, path)
-        raise click.exceptions.Exit(BAD_CONFIGURATION) from None
-    master, unusable = symbols_file.load_or_builtin(configuration.master_file)
-    say_problems(unusable, path)
-    return configuration, master
 
 
 def _or_end(path: Path, configuration: "Configuration", work: Callable[[], _T]) -> _T:
@@ -197,13 +181,3 @@ def _labels(written: Sequence[str], path: Path) -> tuple[tuple[str, str], ...]:
             raise _misused(_LABEL, path, found=clean(each))
         found[key] = value
     return tuple(found.items())
-
-
-def _rules(configuration: "Configuration", master: "Master") -> "tuple[Rule, ...] | None":
-    """Those that a daemon would read now; None where it would refuse them."""
-    from engine.replay import setup
-
-    try:
-        return setup.rules(setup.World(configuration, master), None)
-    except ConfigurationError:
-        return None

@@ -30,16 +30,16 @@ _NOT_RECORDED = Text("no delivery is recorded", "전송 기록이 없습니다")
 _STATUSES = {
     Status.QUEUED: Text("waiting", "대기 중"),
     Status.ATTEMPTING: Text("being sent", "보내는 중"),
-    Status.DELIVERED: Text("delivered {after} later", "{after} 뒤 전송"),
-    Status.REFUSED: Text("REFUSED {after} later", "{after} 뒤 거부됨"),
-    Status.EXPIRED: Text("EXPIRED {after} later", "{after} 뒤 만료"),
-    Status.DROPPED: Text("DROPPED {after} later, as too much waited", "대기가 너무 많아 {after} 뒤 버려짐"),
+    Status.DELIVERED: Text("delivered after {after}", "{after} 뒤 전송"),
+    Status.REFUSED: Text("REFUSED after {after}", "{after} 뒤 거부됨"),
+    Status.EXPIRED: Text("EXPIRED after {after}", "{after} 뒤 만료"),
+    Status.DROPPED: Text("DROPPED after {after}, as too much waited", "대기가 너무 많아 {after} 뒤 버려짐"),
     Status.VANISHED: Text("NOT SENT: the target is not configured any more", "보내지 못함: 설정에서 없어진 대상"),
-    Status.DISCARDED: Text("let go {after} later (notify dead drop)", "{after} 뒤 버림(notify dead drop)"),
+    Status.DISCARDED: Text("let go after {after} (notify dead drop)", "{after} 뒤 버림(notify dead drop)"),
 }
 _FAILING = Text("waiting after {attempts} failed", "{attempts}번 실패하고 대기 중")
 _ATTEMPT = Text(" at attempt {attempts}", "({attempts}번째 시도)")
-_ATTEMPTS = Text(" after {attempts} attempts", "({attempts}번 시도)")
+_ATTEMPTS = Text(" (attempts: {attempts})", "({attempts}번 시도)")
 _REASON = Text(": {reason}", ": {reason}")
 _TWICE = Text("; may have arrived twice", "; 두 번 갔을 수 있음")
 _SECONDS = Text("{seconds} s", "{seconds}초")
@@ -86,6 +86,17 @@ def lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
     return [head(found, locale), *_delivery_lines(found, locale)]
 
 
+def new_lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
+    """As `lines`, of what has just come: who gets it is told when it is there."""
+    return [head(found, locale), *([] if found["deliveries"] else _delivery_lines(found, locale))]
+
+
+def end_line(found: Mapping[str, Any], delivery: Mapping[str, Any], locale: Locale) -> str:
+    """`2026-11-20 09:05:31  desk[1] slack: delivered after 1.2 s  (⚠ 삼성전자(005930) …)`."""
+    title = clean(found.get("title") or found["id"])
+    return f"{moment(delivery['at'])}  {delivery_line(found, delivery, locale)}  ({title})"
+
+
 def head(found: Mapping[str, Any], locale: Locale) -> str:
     """`2026-11-20 09:05:30  firing  semis-program-buying  ⚠ 삼성전자(005930) … (not sent: cooldown)`."""
     told = [*_about(found), _title(found, locale)]
@@ -93,7 +104,7 @@ def head(found: Mapping[str, Any], locale: Locale) -> str:
 
 
 def delivery_line(found: Mapping[str, Any], delivery: Mapping[str, Any], locale: Locale) -> str:
-    """`desk[1] slack: delivered 1.2 s later`, of the alert `found`."""
+    """`desk[1] slack: delivered after 1.2 s`, of the alert `found`."""
     return f"{clean(delivery['target'])}: {_became(found, delivery, locale)}"
 
 
