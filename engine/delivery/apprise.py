@@ -143,6 +143,8 @@ def _ruled(plugin: NotifyBase) -> NotifyBase:
     plugin.redirects = False
     plugin.retry = 0
     plugin.optional = False  # an optional service reports its failures as success
+    if hasattr(plugin, "qos"):
+        plugin.qos = max(plugin.qos, 1)  # MQTT without receipts: what a broker never read would count as delivered
     kind = type(plugin)
     if plugin.socket_connect_timeout == kind.socket_connect_timeout:
         plugin.socket_connect_timeout = CONNECT_S
