@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from canaries import Searched, kept, open_to_others, searched, secrets_of
 
 RULE = """\
 [[rule]]
@@ -36,6 +37,8 @@ class Pgmwatch:
 
     folder: Path
     environ: Mapping[str, str]
+    given_away: frozenset[str] = frozenset()
+    """Secrets that the test itself puts where they are shown."""
 
     @property
     def stdout(self) -> str:
@@ -56,6 +59,7 @@ class Pgmwatch:
                 capture_stderr=True,
                 check=False,
             )
+        self._keeps_its_secrets({"stdout": ended.stdout, "stderr": ended.stderr})
         return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
 
     async def ask(self, command: str) -> Any:
@@ -80,6 +84,21 @@ class Pgmwatch:
                     if process.poll() is None:
                         process.kill()
                     await process.wait()
+        self._keeps_its_secrets(self.left())
+        for folder in (self.folder / "state").glob("*-*/"):  # the daemon's own, whoever made what is above
+            assert not (others := open_to_others(folder)), others
+
+    def left(self) -> dict[str, bytes]:
+        """All that the last run printed, and all that is in the state folder."""
+        printed = {name: (self.folder / name).read_bytes() for name in ("stdout", "stderr")}
+        return {**printed, **kept(self.folder / "state")}
+
+    def _keeps_its_secrets(self, places: Mapping[str, bytes]) -> Searched:
+        """Whatever else a test is about."""
+        secrets = secrets_of((self.folder / "config.toml").read_text(), self.environ) - self.given_away
+        found = searched(secrets, places)
+        assert not found.found, found.found
+        return found
 
     async def until(self, text: str, *, seconds: float = 15, count: int = 1) -> re.Match[str]:
         """Wait until the process has printed something that matches, so many times: → the last of them."""

@@ -339,6 +339,7 @@ async def test_a_secret_is_taken_out_of_the_log_wherever_it_comes_from(tmp_path:
         more = f'[notifiers.hook]\nurls = ["{hook.url()}?key=${{HOOK}}"]\n'
         pgmwatch = simulated(tmp_path, notify=("hook",), more=more)
         (tmp_path / "rules" / "test.toml").write_text(RULE.replace("거래 시작", f"leak {CANARY}"))
+        pgmwatch.given_away = frozenset({CANARY})  # history and messages have a rule's name as it is
         async with pgmwatch.running("run") as daemon:
             await pgmwatch.until("alert firing")
             await ended(daemon, signal.SIGTERM)
