@@ -1,11 +1,12 @@
 """Alerts on the terminal: standard output, one block of lines each."""
 
+import errno
 import os
 from collections.abc import Mapping
 from typing import TextIO
 
 from engine import text
-from engine.delivery.target import Delivered, Failed, Message, Outcome
+from engine.delivery.target import Delivered, Failed, Message, Outcome, Refused, Unknown
 from engine.rules.model import Severity
 
 TARGET_ID = "terminal"
@@ -15,6 +16,9 @@ _RESET = "\x1b[0m"
 _INDENT = "  "
 _EMOJI_STYLE = "\ufe0f"
 """Terminals disagree on how wide the coloured form of a sign is; the plain form they all know."""
+_GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET, errno.ENOTCONN})
+"""Whoever read this has gone, or the window is closed, or there never was one: nobody comes back to a descriptor. What
+is full (ENOSPC, EDQUOT, EAGAIN) may have room again."""
 
 
 class Terminal:
@@ -32,10 +36,27 @@ class Terminal:
 
     def send(self, message: Message) -> Outcome:
         """Blocks for as long as the reader of a full pipe does. A character that the encoding lacks becomes `?`."""
+        if self._descriptor is None:
+            return self._print(self._block(message))
+        data = self._block(message).encode(self._encoding, errors="replace")
+        written = 0
         try:
-            self._write(self._block(message))
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
         except OSError as error:
-            return Failed(error.strerror or type(error).__name__)
+            return _trouble(error, in_part=written > 0)
+        return Delivered()
+
+    def _print(self, block: str) -> Outcome:
+        try:
+            self._stream.write(block)
+            self._stream.flush()
+        except UnicodeError:
+            return Refused("not in this encoding", only_this=True)
+        except ValueError:  # so Python says that the stream is closed
+            return Refused("closed")
+        except OSError as error:
+            return _trouble(error, in_part=True)  # how much of it the stream has passed on it does not say
         return Delivered()
 
     def _block(self, message: Message) -> str:
@@ -47,14 +68,12 @@ class Terminal:
         ]
         return "\n".join([title, *body, "", ""]).replace(_EMOJI_STYLE, "")
 
-    def _write(self, block: str) -> None:
-        if self._descriptor is None:
-            self._stream.write(block)
-            self._stream.flush()
-            return
-        data = block.encode(self._encoding, errors="replace")
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+
+def _trouble(error: OSError, *, in_part: bool) -> Outcome:
+    reason = error.strerror or type(error).__name__
+    if in_part:
+        return Unknown(f"in part: {reason}")
+    return Refused(reason) if error.errno in _GONE else Failed(reason)
 
 
 def _descriptor(stream: TextIO) -> int | None:

@@ -1,9 +1,11 @@
 import io
 import os
 import pty
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -15,7 +17,7 @@ from engine.clock import Clock
 from engine.config.model import Alerts, Notifier
 from engine.delivery import deliver
 from engine.delivery.outbox import Outbox
-from engine.delivery.target import Delivered, Failed, Message
+from engine.delivery.target import Delivered, Failed, Message, Refused, Unknown
 from engine.delivery.terminal import Terminal
 from engine.locale import Locale
 from engine.rules.model import Severity
@@ -70,12 +72,66 @@ def test_a_terminal_gets_no_command_from_a_message() -> None:
         assert os.read(reading, 65536).decode() == "a [2Jb c\n  d ]0;x e\n  f\n\n"
 
 
-def test_a_reader_that_went_away_is_a_failure() -> None:
-    with pipe() as (reading, stream):
+def test_a_reader_that_went_away_is_not_asked_again() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
         terminal = Terminal(stream, {})
-        os.close(os.dup(reading))
-        os.dup2(os.open(os.devnull, os.O_RDONLY), reading)
-        assert terminal.send(MESSAGE) == Failed("Broken pipe")
+        os.close(reading)
+        assert terminal.send(MESSAGE) == Refused("Broken pipe")
+
+
+def test_a_descriptor_that_somebody_closed_is_not_asked_again() -> None:
+    with Path(os.devnull).open("w", encoding="utf-8") as stream:
+        terminal = Terminal(stream, {})
+        os.close(stream.fileno())
+        try:
+            assert terminal.send(MESSAGE) == Refused("Bad file descriptor")
+        finally:
+            spare = os.open(os.devnull, os.O_WRONLY)  # what the stream will close
+            assert spare == stream.fileno()
+
+
+def test_a_window_that_was_closed_is_not_asked_again() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        terminal = Terminal(stream, {})
+        os.close(ours)
+        assert terminal.send(MESSAGE) == Refused("Input/output error")
+
+
+def test_a_full_disk_may_have_room_again() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as stream:
+        assert Terminal(stream, {}).send(MESSAGE) == Failed("No space left on device")
+
+
+def test_a_block_that_fitted_only_in_part_may_repeat(tmp_path: Path) -> None:
+    """A limit on the size of a file does to the one that meets it what a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with (tmp_path / "out").open("w", encoding="utf-8") as stream:
+        terminal = Terminal(stream, {})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+        try:
+            assert terminal.send(MESSAGE) == Unknown("in part: File too large")
+            assert terminal.send(MESSAGE) == Failed("File too large")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "out").stat().st_size == 10
+
+
+def test_a_full_pipe_that_does_not_block_may_have_room_again() -> None:
+    with pipe() as (_, stream):
+        os.set_blocking(stream.fileno(), False)
+        assert Terminal(stream, {}).send(Message("t", "x" * 100_000, Severity.INFO)) == Unknown(
+            "in part: Resource temporarily unavailable"
+        )
+        assert Terminal(stream, {}).send(MESSAGE) == Failed("Resource temporarily unavailable")
+
+
+def test_a_closed_stream_without_a_descriptor_is_not_asked_again() -> None:
+    stream = io.StringIO()
+    terminal = Terminal(stream, {})
+    stream.close()
+    assert terminal.send(MESSAGE) == Refused("closed")
 
 
 def test_what_was_printed_before_stays_before() -> None:
