@@ -205,6 +205,18 @@ async def test_a_mail_that_is_put_off_at_any_step_comes_later(step: str) -> None
     assert mail["Subject"] == TITLE
 
 
+@pytest.mark.parametrize("step", ["AUTH", "MAIL", "RCPT", "DATA"])
+async def test_a_mail_that_is_refused_for_good_at_any_step_is_not_sent_again(step: str) -> None:
+    with mail_server(says={step: "554 5.7.1 never"}) as mailbox:
+        async with delivering(build(mailbox.url("test-password")).targets) as (store, clock):
+            post_alert(store, clock)
+            await until(lambda: not sum(store.queued().values()))
+            logins = len(mailbox.passwords)
+            await trio.sleep(0.2)  # as long as four first retries
+    assert [each.status for each in deliveries(store).values()] == ["refused"]
+    assert (len(mailbox.passwords), mailbox.mails) == (logins, [])
+
+
 async def test_a_mail_server_that_hangs_up_on_a_whole_mail_gets_it_again_with_a_word_of_warning() -> None:
     with mail_server(hangs_up=True) as mailbox:
         async with delivering(build(mailbox.url("test-password")).targets) as (store, clock):
@@ -212,4 +224,9 @@ async def test_a_mail_server_that_hangs_up_on_a_whole_mail_gets_it_again_with_a_
             await until(lambda: troubles(store))
             mailbox.hangs_up = False
             await delivered(store)
+    first, second = (mail.get_body(("plain",)) for mail in mailbox.mails)
     assert [mail["Subject"] for mail in mailbox.mails] == [TITLE, TITLE]
+    assert first is not None
+    assert second is not None
+    assert "중복될 수 있음" not in first.get_content()
+    assert "중복될 수 있음" in second.get_content()
