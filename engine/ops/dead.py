@@ -12,7 +12,7 @@ from engine.text import clean
 _NONE = Text("no undeliverable messages", "보내지 못한 메시지가 없습니다")
 _MORE = Text("… and {more:,} older ones", "… 이전 것 {more:,}건 더 있음")
 _HINT = Text(
-    "to send them after all: pgmwatch notify dead retry; to let them go: pgmwatch notify dead drop (--id, --target)",
+    "to send them: pgmwatch notify dead retry; to let them go: pgmwatch notify dead drop (--id, --target)",
     "다시 보내기: pgmwatch notify dead retry, 버리기: pgmwatch notify dead drop (--id, --target으로 고름)",
 )
 _QUEUED = Text("queued again: {count:,}", "다시 대기열에 넣음: {count:,}건")

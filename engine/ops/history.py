@@ -152,7 +152,8 @@ def _delivery_lines(found: Mapping[str, Any], locale: Locale) -> Iterator[str]:
 def _became(found: Mapping[str, Any], delivery: Mapping[str, Any], locale: Locale) -> str:
     status, attempts = Status(delivery["status"]), delivery["attempts"]
     form = _FAILING if status is Status.QUEUED and attempts else _STATUSES[status]
-    said = form.of(locale).format(after=_after(found["at"], delivery["at"], locale), attempts=attempts)
+    after = _after(found["at"], delivery["at"], locale) if "at" in found else "?"
+    said = form.of(locale).format(after=after, attempts=attempts)
     if status is Status.DELIVERED and attempts > 1:
         said += _ATTEMPT.of(locale).format(attempts=attempts)
     elif status.is_dead and attempts:
