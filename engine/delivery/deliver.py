@@ -161,6 +161,7 @@ def _open(found: _Found, name: str, notifier: Notifier, index: int, url: SecretS
         found.withheld.append(shown)
         return
     address = Address(target_id(url), shown, (name,), _nanoseconds(notifier), notifier.chart)
+    service.name = shown
     _add(found, ThreadTarget(address, service.send, takes_pictures=service.takes_pictures))
 
 

@@ -287,8 +287,9 @@ def test_a_mail_arrives_with_korean_intact() -> None:
     assert arrived["Subject"] == TITLE
     assert arrived["To"] == "desk@example.com"
     assert arrived["From"] == "pgmwatch <trader@example.com>"
-    assert arrived.get_content_type() == "text/plain"
-    assert arrived.get_content().splitlines() == BODY.splitlines()
+    text = arrived.get_body(("plain",))
+    assert text is not None
+    assert text.get_content().splitlines() == BODY.splitlines()
     assert mailbox.passwords == [b"test-password"]
 
 
