@@ -36,8 +36,10 @@ class _Smtp(smtplib.SMTP):
     # Without an __init__ of its own: that of SMTP_SSL calls the one it finds under the name that is replaced.
     _timed: TimedReader | None = None
     _code = 0
-    _went_out = False
-    """The whole mail is on its way, and the server has not said what becomes of it."""
+    _waiting = False
+    """The whole mail is on its way, and what the server says next is what becomes of it."""
+    _undecided = False
+    """It did not say that, or nothing that makes sense."""
 
     def connect(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
         try:
@@ -65,7 +67,7 @@ class _Smtp(smtplib.SMTP):
 
     def sendmail(self, *args: Any, **kwargs: Any) -> dict[str, tuple[int, bytes]]:
         seen = seen_here()
-        self._went_out = False
+        self._waiting = self._undecided = False
         try:
             refused = super().sendmail(*args, **kwargs)
         except smtplib.SMTPRecipientsRefused as error:
@@ -73,7 +75,7 @@ class _Smtp(smtplib.SMTP):
                 seen.note(outcomes.refused_by_mail_server(code, text))
             raise
         except OSError as error:
-            seen.note(outcomes.no_reply() if self._went_out else _of_the_mail(error))
+            seen.note(outcomes.no_reply() if self._undecided else _of_the_mail(error))
             raise
         seen.note(Delivered())
         for code, text in refused.values():
@@ -82,18 +84,20 @@ class _Smtp(smtplib.SMTP):
 
     def send(self, s: Any) -> None:
         super().send(s)  # raises if not all of it could be handed over: then the server has no end of the mail
-        self._went_out = self._code == _GO_ON
+        if self._code == _GO_ON:
+            self._waiting = self._undecided = True
 
     def getreply(self) -> tuple[int, bytes]:
         assert self.sock is not None
-        within_s = VERDICT_S if self._went_out else self.timeout or REPLY_S
+        within_s = VERDICT_S if self._waiting else self.timeout or REPLY_S
         if self.file is None:  # at the beginning, and again inside TLS
             self._timed = TimedReader(self.sock, within_s, MAX_REPLY_BYTES)
             self.file = io.BufferedReader(self._timed)
         assert self._timed is not None
         self._timed.allow(within_s, MAX_REPLY_BYTES)
         self._code, text = super().getreply()
-        self._went_out = self._went_out and self._code < 0  # a reply without a code says nothing
+        if self._waiting:
+            self._waiting, self._undecided = False, self._code < 0
         return self._code, text
 
 
