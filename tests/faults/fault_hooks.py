@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-IDENT = re.compile(r"\bn-\d+\b")
+IDENT = re.compile(r"\bn-[\w:-]+")
 """Ids of notices, as they stand in titles and lines."""
+HANG_S = 60.0
 _ALL = ("may repeat an earlier message", "앞선 메시지와 중복될 수 있음")
 _SOME = re.compile(r"(\d+) of them may repeat|이 중 (\d+)건은 앞선")
 
@@ -44,12 +45,15 @@ class Told:
 
 @dataclass
 class Hook:
-    """`answers`: what happens to the first requests, a status or `reset`, and then 200 for ever."""
+    """`answers`: what happens to the first requests, a status, `reset` or `hang`, and then 200 for ever."""
 
     answers: tuple[int | str, ...] = ()
+    slow_s: float = 0.0
+    """How long each answer takes, once the request has been taken."""
     told: list[Told] = field(default_factory=list)
     port: int = 0
     asked: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -58,7 +62,7 @@ class Hook:
     def answer(self, told: Told) -> int | str:
         number, self.asked = self.asked, self.asked + 1
         answer = self.answers[number] if number < len(self.answers) else 200
-        if answer in (200, "reset"):  # a reset after all of it: taken, and nobody is told so
+        if answer in (200, "reset", "hang"):  # taken, and of some nobody is told so
             self.told.append(told)
         return answer
 
@@ -105,6 +109,7 @@ def hooked(hook: Hook) -> Iterator[Hook]:
                 fields = json.loads(body)
                 with lock:
                     answer = hook.answer(Told(fields["title"], fields["message"], time.monotonic()))
+                hook.released.wait(HANG_S if answer == "hang" else hook.slow_s)
                 _reply(connection, answer)
 
     class Server(socketserver.ThreadingTCPServer):
@@ -119,6 +124,7 @@ def hooked(hook: Hook) -> Iterator[Hook]:
         try:
             yield hook
         finally:
+            hook.released.set()
             server.shutdown()
             thread.join()
 
