@@ -2,7 +2,8 @@
 
 They (broker, file, user, network, disk): one of the classes below, or a counted result; reported, and the daemon goes
 on. We (a bug): nothing is caught; the nursery dies and the service manager starts a clean process. Broad `except` is
-allowed at one boundary only: a notifier's plugin, foreign code that may raise anything (engine/delivery/apprise.py).
+allowed at two boundaries only: a notifier's plugin, foreign code that may raise anything (engine/delivery/apprise.py),
+and the picture of an alert, without which the alert goes out all the same (engine/charts/charts.py).
 """
 
 from collections.abc import Sequence

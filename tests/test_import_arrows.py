@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "kis": {"clock"},
     "simulator": {"clock", "toml", "validation"},
     "delivery": {"clock", "template"},
-    "charts": {"delivery", "evaluation"},
+    "charts": {"delivery", "evaluation", "in_force"},
     "recording": {"kis"},
     "store": {"delivery", "evaluation"},
     "ops": {"delivery", "evaluation", "plan"},
@@ -66,13 +66,13 @@ ROOMS: dict[str, set[str]] = {
         "watching",
     },
     "answers": {
-        "clock", "delivery", "edited", "evaluating", "evaluation", "incidents", "ops", "replay", "state_files",
-        "status", "store", "undelivered", "upstream",
+        "clock", "delivery", "edited", "evaluating", "evaluation", "heartbeat", "incidents", "ops", "replay",
+        "state_files", "status", "store", "undelivered", "upstream",
     },
     "undelivered": {"clock", "delivery", "keeper", "ops", "store"},
     "daemon": {
-        "answers", "clock", "delivery", "edited", "evaluating", "incidents", "ops", "ready", "replay", "simulator",
-        "state_files", "stopping", "store", "upstream",
+        "answers", "clock", "delivery", "edited", "evaluating", "heartbeat", "incidents", "ops", "ready", "replay",
+        "simulator", "state_files", "stopping", "store", "upstream",
     },
     "commands": {
         "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rules",
@@ -84,7 +84,8 @@ ROOMS: dict[str, set[str]] = {
 """Room → the rooms that it may import, besides the shared ones and itself."""
 
 PURE = [
-    "alert", "charts/trace", "commands/past", "config/model", "delivery/message", "delivery/notice",
+    "alert", "charts/draw", "charts/figure", "charts/sample", "charts/scale", "charts/trace",
+    "commands/past", "config/model", "delivery/message", "delivery/notice",
     "delivery/outcomes", "delivery/parcel", "delivery/reply_codes", "delivery/retry", "delivery/words", "evaluation",
     "heartbeat/signs", "in_force", "incidents/coverage", "incidents/delivery_words", "incidents/drift",
     "incidents/gaps", "incidents/lag", "incidents/lag_words", "incidents/outage", "incidents/reading",
@@ -114,6 +115,7 @@ FOREIGN = {
     "rich": {"replay/bar.py"},
     "zstandard": {"recording/reader.py", "recording/repair.py", "recording/writer.py"},
     "pyarrow": {"recording/parquet.py"},
+    "PIL": {"charts/draw.py"},
 }
 """Library → the files that may import it: each is wrapped once."""
 

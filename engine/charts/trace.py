@@ -175,8 +175,11 @@ def _runs(times: Sequence[int], values: Sequence[float], breaks: Sequence[int]) 
 
 
 def unknown(runs: Sequence[Run], start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The spans between `start` and `end` of which nothing is known: before, between and after the runs."""
-    at = start
+    """The spans from `start` to `end` of which nothing is known: before, between and after the runs.
+
+    That the first look came a little after the start is no gap.
+    """
+    at = start if runs[0][0].t - start > _APART_NS else max(start, runs[0][0].t)
     for run in runs:
         if run[0].t > at:
             yield at, run[0].t
