@@ -33,7 +33,7 @@ listeners: [{{port: {port}, type: http, bind_addresses: [127.0.0.1], resources: 
 bcrypt_rounds: 4
 rc_login: {{address: {free}, account: {free}, failed_attempts: {free}}}
 rc_registration: {free}
-rc_message: {rate}
+rc_message: {free}
 rc_joins: {{local: {free}}}
 """
 _FREE = "{per_second: 1000, burst_count: 1000}"
@@ -51,6 +51,7 @@ class Matrix:
     port: int
     sender: User
     reader: User
+    admin: User
     room: str = ""
 
     def url(self, *, query: str = "", token: bool = False) -> str:
@@ -68,6 +69,12 @@ class Matrix:
         """What an mxc:// address leads the reader to."""
         path = f"/_matrix/client/v1/media/download/{uri.removeprefix('mxc://')}"
         return fetch(self.port, path, token=self.reader.token)
+
+    def limit(self, per_second: int) -> None:
+        """How many messages the sender may send; 0: as many as they like."""
+        path = f"/_synapse/admin/v1/users/@{self.sender.name}:desk.test/override_ratelimit"
+        body = {"messages_per_second": per_second, "burst_count": per_second}
+        call(self.port, path, body, self.admin.token)
 
     def new_room(self) -> None:
         """Another room for both; what was said so far stays in the old one."""
@@ -92,25 +99,27 @@ def call(port: int, path: str, body: object = None, token: str = "") -> dict[str
     return value
 
 
-def _register(port: int, name: str) -> User:
+def _register(port: int, name: str, *, admin: bool = False) -> User:
     """As the shared secret allows it (Synapse's admin API)."""
     path = "/_synapse/admin/v1/register"
     nonce = call(port, path)["nonce"]
-    proof = hmac.new(SECRET.encode(), f"{nonce}\0{name}\0{PASSWORD}\0notadmin".encode(), hashlib.sha1)
-    body = {"nonce": nonce, "username": name, "password": PASSWORD, "admin": False, "mac": proof.hexdigest()}
+    proof = hmac.new(
+        SECRET.encode(), f"{nonce}\0{name}\0{PASSWORD}\0{'' if admin else 'not'}admin".encode(), hashlib.sha1
+    )
+    body = {"nonce": nonce, "username": name, "password": PASSWORD, "admin": admin, "mac": proof.hexdigest()}
     return User(name, str(call(port, path, body)["access_token"]))
 
 
 @contextmanager
-def matrix_server(folder: Path, rate: str = _FREE) -> Iterator[Matrix]:
+def matrix_server(folder: Path) -> Iterator[Matrix]:
     python = environment.need("synapse_homeserver", "make setup")
     port = environment.free_port()
     config = folder / "homeserver.yaml"
     (folder / "log.yaml").write_text(_LOG)
     (folder / "signing.key").write_text(f"ed25519 a_TEST {'A' * 43}\n")
-    config.write_text(_CONFIG.format(port=port, folder=folder, secret=SECRET, free=_FREE, rate=rate))
+    config.write_text(_CONFIG.format(port=port, folder=folder, secret=SECRET, free=_FREE))
     command: list[str | Path] = [python, "--config-path", config]
     with environment.running(command, port, folder / "log", seconds=START_S):
-        server = Matrix(port, _register(port, "desk"), _register(port, "kim"))
+        server = Matrix(port, _register(port, "desk"), _register(port, "kim"), _register(port, "root", admin=True))
         server.new_room()
         yield server

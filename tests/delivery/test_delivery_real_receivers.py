@@ -1,5 +1,6 @@
 """The whole way of a message, from the outbox to what its reader sees: real servers, or such as check what those do."""
 
+import html
 import logging
 import os
 import signal
@@ -9,20 +10,22 @@ from pathlib import Path
 
 import pytest
 import trio
-from chat_servers import Answer, ChatServer
+from chat_servers import Answer, ChatServer, a_png
 from delivery_samples import a_notice, a_rule, an_alert, deliveries, over, post
 from environment import free_port
 from matrix_server import Matrix, matrix_server
 from mqtt_server import mqtt_broker, mqtt_url
 from receivers import Security, mail_server, self_signed, until
 from slack_server import Slack, slack_server
-from telegram_server import Telegram, telegram_server
+from telegram_server import TAGS, Telegram, telegram_server
 from test_delivery_deliver import build, delivering, status
 
 from engine.clock import Clock
 from engine.delivery import message, retry
 from engine.delivery.outbox import Outbox
+from engine.delivery.target import Delivered, Message
 from engine.locale import Locale
+from engine.rules.model import Severity
 
 TITLE = "⚠️ 삼성전자(005930) 5분 순매수량 12만 3,456주"
 LINES = ["5분 순매수량 12만 3,456주 (기준 > 10만주)", "<b>rule</b> & <!channel> <＠U1> *x* _y_ `z`"]
@@ -115,6 +118,21 @@ async def test_a_chat_that_asks_for_time_gets_it(open_chat: Callable[[ExitStack]
     assert len(server.posts) == 1
 
 
+@pytest.mark.parametrize("open_chat", CHATS)
+async def test_what_is_too_long_for_a_chat_comes_in_pieces_and_none_is_cut(
+    open_chat: Callable[[ExitStack], tuple[ChatServer, str]],
+) -> None:
+    lines = [f"{number:04}번째 줄 <{number}> & 가나다라마바사" for number in range(400)]
+    with ExitStack() as stack:
+        server, url = open_chat(stack)
+        async with delivering(build(url).targets) as (store, clock):
+            post(store, [a_notice(at=clock.now(), message="\n".join(lines))], clock.now())
+            await delivered(store)
+    shown = "".join(text.replace("\n", "") for text in server.texts)
+    assert [line for line in lines if line not in shown] == []
+    assert not any(seen.cut for seen in server.posts)
+
+
 async def test_a_chat_that_is_gone_does_not_hold_up_another() -> None:
     with slack_server() as slack, telegram_server() as telegram:
         slack.failing = Answer(410, b"channel_is_archived")
@@ -167,9 +185,11 @@ async def test_an_alert_is_not_lost_with_an_mqtt_broker_that_hangs_and_dies(tmp_
 
 
 @pytest.mark.xdist_group("matrix")
-async def test_a_matrix_room_shows_every_alert(matrix: Matrix) -> None:
+@pytest.mark.parametrize("token", [False, True], ids=["password", "access token"])
+async def test_a_matrix_room_shows_every_alert(matrix: Matrix, token: bool) -> None:
+    """Of two ways to none or one: a room's id that names no server got one, and all had the same transaction id."""
     matrix.new_room()
-    async with delivering(build(matrix.url(query="?hsreq=no")).targets) as (store, clock):
+    async with delivering(build(matrix.url(token=token)).targets) as (store, clock):
         post_alert(store, clock)
         await delivered(store)
         for number in range(3):
@@ -178,6 +198,91 @@ async def test_a_matrix_room_shows_every_alert(matrix: Matrix) -> None:
     first, *rest = matrix.messages()
     assert [line for line in [TITLE, *LINES] if line not in first["body"]] == []
     assert [f"message of n{number}" in each["body"] for number, each in enumerate(rest)] == [True] * 3
+
+
+@pytest.mark.slow  # a server that takes one message a second takes a second for each
+@pytest.mark.xdist_group("matrix")
+async def test_a_matrix_server_that_asks_for_time_gets_it(matrix: Matrix) -> None:
+    matrix.new_room()
+    matrix.limit(1)
+    try:
+        async with delivering(build(matrix.url()).targets) as (store, clock):
+            for number in range(3):
+                post(store, [a_notice(f"n{number}", at=clock.now())], clock.now())
+                await delivered(store)
+    finally:
+        matrix.limit(0)
+    assert len(matrix.messages()) == 3
+    assert 1 <= store.status()[0].failed <= 3  # one a message and no more
+
+
+PICTURE = a_png(800, 400)
+
+
+def shown_with(picture: bytes) -> Message:
+    return Message(TITLE, "\n".join(LINES), Severity.WARNING, picture=picture)
+
+
+@pytest.mark.parametrize("open_chat", [slack_bot, telegram])
+async def test_a_chat_shows_the_picture_of_an_alert(open_chat: Callable[[ExitStack], tuple[ChatServer, str]]) -> None:
+    with ExitStack() as stack:
+        server, url = open_chat(stack)
+        (target,) = build(url).targets
+        assert target.takes_pictures
+        assert await target.send(shown_with(PICTURE)) == Delivered()
+    assert [seen.picture for seen in server.posts if seen.picture] == [PICTURE]
+    assert "".join(server.texts).count(LINES[1]) == 1
+
+
+async def test_markup_that_telegram_takes_no_more_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(TAGS, "b")
+    with telegram_server() as server:
+        async with delivering(build(server.url()).targets) as (store, clock):
+            post_alert(store, clock)
+            await delivered(store)
+    (seen,) = server.posts
+    assert [line for line in [TITLE, *LINES] if line not in seen.text] == []
+    assert server.statuses == [400, 200]
+
+
+async def test_a_slack_web_hook_is_sent_no_picture_as_it_would_show_none() -> None:
+    with slack_server() as slack:
+        (target,) = build(slack.webhook()).targets
+        assert not target.takes_pictures
+        assert await target.send(shown_with(PICTURE)) == Delivered()
+    assert len(slack.asked) == len(slack.posts) == 1
+
+
+@pytest.mark.xdist_group("matrix")
+@pytest.mark.parametrize("token", [False, True], ids=["password", "access token"])
+async def test_a_matrix_room_shows_the_picture_of_an_alert_and_its_text_as_html(matrix: Matrix, token: bool) -> None:
+    matrix.new_room()
+    (target,) = build(matrix.url(token=token)).targets
+    assert target.takes_pictures
+    for _ in range(2):
+        assert await target.send(shown_with(PICTURE)) == Delivered()
+    messages = matrix.messages()
+    texts = [each for each in messages if each["msgtype"] == "m.text"]
+    pictures = [each for each in messages if each["msgtype"] == "m.image"]
+    assert [matrix.media(each["url"]) for each in pictures] == [PICTURE] * 2
+    assert [each["format"] for each in texts] == ["org.matrix.custom.html"] * 2
+    assert all(html.escape(line, quote=False) in texts[0]["formatted_body"] for line in [TITLE, *LINES])
+    assert all(line in texts[0]["body"] for line in [TITLE, *LINES])
+
+
+async def test_a_mail_has_a_text_a_page_and_the_picture_inside_it() -> None:
+    with mail_server() as mailbox:
+        (target,) = build(mailbox.url("test-password")).targets
+        assert await target.send(shown_with(PICTURE)) == Delivered()
+    (mail,) = mailbox.mails
+    text, page = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert text is not None
+    assert page is not None
+    assert all(line in text.get_content() for line in LINES)
+    assert all(html.escape(line, quote=False) in page.get_content() for line in LINES)
+    (picture,) = [part for part in mail.walk() if part.get_content_type() == "image/png"]
+    assert picture.get_content() == PICTURE
+    assert f"cid:{picture['Content-ID'].strip('<>')}" in page.get_content()
 
 
 @pytest.mark.parametrize("security", [Security.STARTTLS, Security.SMTPS])
