@@ -85,7 +85,7 @@ ROOMS: dict[str, set[str]] = {
 
 PURE = [
     "alert", "charts/draw", "charts/figure", "charts/sample", "charts/scale", "charts/trace",
-    "commands/past", "config/model", "delivery/message", "delivery/notice",
+    "commands/past", "config/model", "delivery/forms", "delivery/message", "delivery/notice",
     "delivery/outcomes", "delivery/parcel", "delivery/reply_codes", "delivery/retry", "delivery/words", "evaluation",
     "heartbeat/signs", "in_force", "incidents/coverage", "incidents/delivery_words", "incidents/drift",
     "incidents/gaps", "incidents/lag", "incidents/lag_words", "incidents/outage", "incidents/reading",

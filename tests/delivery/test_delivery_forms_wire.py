@@ -130,10 +130,11 @@ def test_a_chat_that_is_not_there_is_not_asked_twice() -> None:
     assert telegram.statuses == [400]
 
 
-@pytest.mark.parametrize("query", FORMATS[1:])
-def test_a_web_hook_gets_plain_text_whatever_the_url_says(query: str) -> None:
+@pytest.mark.parametrize("kind", ["json", "gotify"])  # whose plugins know several formats, and one
+@pytest.mark.parametrize("query", FORMATS)
+def test_a_web_hook_gets_plain_text_whatever_the_url_says(kind: str, query: str) -> None:
     with listening(reply(200)) as hook:
-        service(hook.url(query=query)).send(MESSAGE)
+        service(f"{kind}://127.0.0.1:{hook.port}/hook{query}").send(MESSAGE)
     sent = hook.requests[0].json
     assert (sent["title"], sent["message"]) == (TITLE, "\n".join([*FOREIGN, *MESSAGE.remarks]))
 
@@ -241,6 +242,14 @@ def test_discord_is_not_waited_for_when_it_has_had_enough_for_now() -> None:
         assert target.send(PICTURED) == Delivered()
     assert time.monotonic() - began < 5
     assert [bool(post.picture) for post in discord.posts] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("query", FORMATS)
+def test_mattermost_gets_the_same_markdown(query: str) -> None:
+    with listening(reply(200)) as hook:
+        url = f"mmost://127.0.0.1:{hook.port}/TESTtoken3xyz{query}"
+        assert service(url).send(Message("T", "@here *x* a_b", Severity.INFO, remarks=("late",))) == Delivered()
+    assert hook.requests[0].json["text"].splitlines() == ["**T**", r"＠here \*x\* a\_b", "", "*late*"]
 
 
 @pytest.mark.parametrize("query", FORMATS)
