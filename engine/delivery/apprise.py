@@ -24,7 +24,7 @@ from apprise.attachment.memory import AttachMemory
 from apprise.plugins.base import NotifyBase
 from pydantic import SecretStr
 
-from engine.delivery import forms, mail_replies, replies, services
+from engine.delivery import forms, mail_replies, mqtt_replies, replies, services
 from engine.delivery.forms import PICTURE_NAME, Part
 from engine.delivery.outcomes import Seen, outcome_of
 from engine.delivery.pictures import Gallery, Ledger
@@ -59,8 +59,8 @@ _LOUD_LOGGERS = (
 # Protocols whose plugin connects to the URL's own host and nowhere else.
 _HOSTED_PROTOCOLS = frozenset({"json", "xml", "form", "gotify", "mqtt", "mailto"})
 
-# What a plugin's module imports if it sends by HTTP or by mail.
-_WATCHED = frozenset({"requests", "smtplib", "AppriseSMTPController"})
+# What a plugin's module holds if it sends by HTTP, by mail or by MQTT.
+_WATCHED = frozenset({"requests", "smtplib", "AppriseSMTPController", "MQTT_PROTOCOL_MAP"})
 
 _TYPES = {
     Severity.INFO: NotifyType.INFO,
@@ -195,8 +195,8 @@ def _ruled(plugin: NotifyBase) -> NotifyBase:
     plugin.redirects = False
     plugin.retry = 0
     plugin.optional = False  # an optional service reports its failures as success
-    if hasattr(plugin, "qos"):
-        plugin.qos = max(plugin.qos, 1)  # MQTT without receipts: what a broker never read would count as delivered
+    if hasattr(plugin, "mqtt_protocol"):
+        mqtt_replies.take_over(plugin)
     kind = type(plugin)
     if plugin.socket_connect_timeout == kind.socket_connect_timeout:
         plugin.socket_connect_timeout = CONNECT_S

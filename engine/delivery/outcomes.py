@@ -33,6 +33,10 @@ _LATER = frozenset({408, 409, 412, 418, 421, 423, 424, 425, 429})
 # Cloudflare says of that.) A 500 or a 503 is the service's own word that it did not.
 _GATEWAY = frozenset({502, 504, 520, 524})
 _ENHANCED = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
+# Unspecified, implementation's own, unavailable, busy, shutting down, too much at once (three of them).
+_BROKER_LATER = frozenset({128, 131, 136, 137, 139, 147, 150, 151, 159})
+# Too large, not the format it says.
+_BROKER_THIS = frozenset({149, 153})
 
 
 @dataclass(slots=True)
@@ -112,6 +116,12 @@ def refused_by_mail_server(code: int, text: bytes | str, *, only_this: bool = Fa
     if 500 <= code < 600:
         return Refused(reason, only_this)
     return Failed(reason if 100 <= code < 1000 else "no SMTP")
+
+
+def refused_by_broker(code: int) -> Trouble:
+    """Of an MQTT reason code that is not yes: 128 or more, as version 5 (section 2.4) counts them."""
+    meaning = Meaning.LATER if code in _BROKER_LATER else Meaning.THIS if code in _BROKER_THIS else Meaning.TARGET
+    return _meant(meaning, f"MQTT {code}", 0)
 
 
 def _by_status(status: int) -> Meaning:

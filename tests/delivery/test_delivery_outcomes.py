@@ -227,6 +227,20 @@ def test_what_a_mail_server_says(code: int, text: bytes, only_this: bool, outcom
     assert outcomes.refused_by_mail_server(code, text, only_this=only_this) == outcome
 
 
+BROKER: list[tuple[int, Outcome]] = [
+    (128, Failed("MQTT 128")),
+    (136, Failed("MQTT 136")),
+    (149, Refused("MQTT 149", only_this=True)),
+    (134, Refused("MQTT 134")),
+    (255, Refused("MQTT 255")),
+]
+
+
+@pytest.mark.parametrize(("code", "outcome"), BROKER)
+def test_what_a_broker_says(code: int, outcome: Outcome) -> None:
+    assert outcomes.refused_by_broker(code) == outcome
+
+
 # Several conversations, one outcome
 
 YES = Delivered()
