@@ -184,6 +184,7 @@ async def test_an_alert_is_not_lost_with_an_mqtt_broker_that_hangs_and_dies(tmp_
             await until(lambda: any("message of second" in each for each in broker.heard))
 
 
+@pytest.mark.slow  # the first of these starts the server: two seconds
 @pytest.mark.xdist_group("matrix")
 @pytest.mark.parametrize("token", [False, True], ids=["password", "access token"])
 async def test_a_matrix_room_shows_every_alert(matrix: Matrix, token: bool) -> None:
@@ -253,6 +254,7 @@ async def test_a_slack_web_hook_is_sent_no_picture_as_it_would_show_none() -> No
     assert len(slack.asked) == len(slack.posts) == 1
 
 
+@pytest.mark.slow  # the first of these starts the server: two seconds
 @pytest.mark.xdist_group("matrix")
 @pytest.mark.parametrize("token", [False, True], ids=["password", "access token"])
 async def test_a_matrix_room_shows_the_picture_of_an_alert_and_its_text_as_html(matrix: Matrix, token: bool) -> None:
