@@ -4,6 +4,7 @@ strace kills: it counts the calls of one name from the moment it is attached, th
 """
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -51,6 +53,8 @@ class Tally:
     resetting: Verdict = NOTHING
     """At the other: two of its doubles are its own doing."""
     wrong: tuple[str, ...] = ()
+    told: int = 0
+    """Runs that said that the store has stopped."""
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
@@ -59,10 +63,12 @@ class Tally:
             self.healthy + other.healthy,
             self.resetting + other.resetting,
             self.wrong + other.wrong,
+            self.told + other.told,
         )
 
     def __str__(self) -> str:
-        return f"kills={self.kills} ended_before={self.ended_before} {self.healthy} {self.resetting} {self.wrong}"
+        counts = f"faults={self.kills} ended_before={self.ended_before} told={self.told}"
+        return f"{counts} {self.healthy} {self.resetting} wrong={len(self.wrong)}"
 
 
 def can_be_traced() -> bool:
@@ -153,6 +159,13 @@ def _attached(pid: int, options: Sequence[str]) -> "subprocess.Popen[str] | None
     return None
 
 
+def spread(every: Sequence[Point], few: int, seed: int) -> list[Point]:
+    """One of each stretch, so that no call of which there are many has them all."""
+    chance = random.Random(seed)
+    edges = [len(every) * number // few for number in range(few + 1)]
+    return [every[chance.randrange(start, end)] for start, end in pairwise(edges)]
+
+
 def points(runner: Forks, folder: Path, *, threads: bool) -> list[Point]:
     """The calls of a run that nobody kills, in no order."""
     trace = folder / "trace"
@@ -192,6 +205,38 @@ def killed(runner: Forks, folder: Path, point: Point, *, threads: bool) -> Tally
             told = [(*sorted(each.idents), each.may_repeat) for each in hook.told]
             wrong.append(f"{point}: {found} told={told}")
     return Tally(int(status != 0), int(status == 0), healthy, resetting, tuple(wrong))
+
+
+DISK = frozenset({"pwrite64", "pread64", "fdatasync", "fsync", "ftruncate", "openat", "newfstatat", "fchown", "unlink"})
+"""Calls that only the database makes, with which a disk can say no."""
+
+
+def failed(runner: Forks, folder: Path, point: Point, error: str, times: int) -> Tally:
+    """One run in which some calls in a row fail from there on, until all is stored; and one that finds nothing to do.
+
+    A run whose first calls fail is as one on a disk that is no better: nothing is stored before it.
+    """
+    folder.mkdir()
+    output = folder / "output"
+    with hooked(Hook(ANSWERS[0])) as one, hooked(Hook(ANSWERS[1])) as other:
+        hooks = (one, other)
+        run = Run(str(folder), str(output), tuple(each.url for each in hooks), failing=True)
+        inject = f"inject={point.call}:error={error}:when={point.number}..{point.number + times - 1}"
+        status = runner.play(run, "-o", str(folder / "trace"), "-e", f"trace={point.call}", "-e", inject)
+        injected = "INJECTED" in (folder / "trace").read_text()
+        said = output.read_text()
+        wrong = [f"{point}: ended with {status}: {said}"] if status else []
+        asked = [hook.asked for hook in hooks]
+        again = runner.play(run)
+        wrong += [f"{point}: the second run ended with {again}: {output.read_text()}"] if again else []
+        if asked != [hook.asked for hook in hooks]:
+            wrong.append(f"{point}: the second run delivered again: {[hook.told for hook in hooks]}")
+    wrong += [f"{point}: {each}" for each in faults_of(folder / DATABASE)]
+    healthy, resetting = (judged(hook.told, IDENTS) for hook in hooks)
+    wrong += [f"{point}: {found}" for found in (healthy, resetting) if found.lost or found.unmarked]
+    wrong += [f"{point}: {healthy}"] if healthy.doubled else []
+    told = int("store stopped reason=" in said)
+    return Tally(int(injected), int(not injected), healthy, resetting, tuple(wrong), told)
 
 
 def stored_in(path: Path) -> set[str]:

@@ -21,16 +21,18 @@ from typing import Any
 import trio
 from pydantic import SecretStr
 
+from engine import keeper as keeper_module
 from engine.clock import Clock
 from engine.config.model import Alerts, Notifier
 from engine.delivery import deliver, retry
 from engine.delivery.notice import Notice
 from engine.delivery.outbox import Outbox
+from engine.delivery.parcel import Kept
 from engine.keeper import Keeper, Work
 from engine.locale import Locale
 from engine.rules.model import Severity
 from engine.store.batch import Batch
-from engine.store.database import Database
+from engine.store.database import Database, DatabaseError
 
 NOTICES = 8
 COMMITS = 4
@@ -49,6 +51,8 @@ class Run:
     threads: bool = False
     """As in the daemon. Else whatever blocks is done in the one thread: so the n-th call of all is the n-th of it, and
     each of them can be had."""
+    failing: bool = False
+    """Its disk is going to refuse now and then: it is tried again soon, and not in ten seconds."""
     held: bool = False
     """It stops itself before it begins."""
 
@@ -85,7 +89,15 @@ def commits(known: set[str], now: int) -> list[list[Notice]]:
     return [[each for each in group if each.id not in known] for group in groups]
 
 
-async def run(folder: Path, urls: tuple[str, ...]) -> None:
+def found(database: Database) -> tuple[set[str], tuple[Kept, ...]]:
+    """Ids of what is stored, and what is not delivered, as far as the disk says so."""
+    try:
+        return set(database.past(0).known), database.undelivered()  # of any day
+    except DatabaseError:
+        return set(), ()
+
+
+async def run(folder: Path, urls: tuple[str, ...], *, failing: bool) -> None:
     """From the first commit until all is delivered."""
     clock, stop = Clock(), trio.Event()
     database = Telling.open(folder / DATABASE).database
@@ -96,8 +108,8 @@ async def run(folder: Path, urls: tuple[str, ...]) -> None:
     delivery.add(built)
     keeper = Keeper(None, database, outbox, clock.now(), clock.now)
     outbox.keep_in(keeper)
-    known = set(database.past(0).known)  # of any day
-    outbox.resume(database.undelivered(), known, clock.now())
+    known, undelivered = found(database)
+    outbox.resume(undelivered, known, clock.now())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(keeper.run)
         nursery.start_soon(partial(_deliver, delivery, stop, nursery.cancel_scope, keeper))
@@ -105,8 +117,10 @@ async def run(folder: Path, urls: tuple[str, ...]) -> None:
             if notices:
                 keeper.put(Work(notices=notices, mark=clock.now()))
             await trio.sleep(0.02)
-        while sum(outbox.queued().values()) or len(known | STORED) < NOTICES:
+        while sum(outbox.queued().values()) or len(known | STORED) < NOTICES or keeper.trouble.store:
             await trio.sleep(0.005)
+            if failing:
+                keeper.put(Work(mark=clock.now(), checkpoint="what comes besides"))
         stop.set()
     os.write(1, b"done\n")
 
@@ -122,11 +136,12 @@ def child(wanted: Run) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     retry.FIRST_S = 0.02
+    keeper_module.RETRY_S = 0.05
     if not wanted.threads:
         vars(trio.to_thread)["run_sync"] = at_once
     if wanted.held:
         os.kill(os.getpid(), signal.SIGSTOP)
-    trio.run(run, Path(wanted.folder), wanted.urls)
+    trio.run(partial(run, Path(wanted.folder), wanted.urls, failing=wanted.failing))
 
 
 def main() -> None:

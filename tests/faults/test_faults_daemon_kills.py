@@ -54,6 +54,13 @@ def stored(folder: Path) -> list[str]:
         return [json.loads(line)["title"] for (line,) in rows]
 
 
+def undelivered(folder: Path) -> int:
+    with closing(sqlite3.connect(f"file:{folder}/state/kis-KRX/state.db?mode=ro", uri=True)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM delivery WHERE status != 'delivered'").fetchone()
+        assert isinstance(count, int)
+        return count
+
+
 Answers = tuple[int | str, ...]
 
 
@@ -65,7 +72,7 @@ async def lived(
     → what it stored, its hooks, and how long each SIGTERM took.
     """
     chance, drained_s = random.Random(SEED), []
-    hooks = [Hook(), Hook(slow_s=0.6), Hook(answers)]  # few alerts: a digest names twenty
+    hooks = [Hook(), Hook(slow_s=0.4), Hook(answers)]  # few alerts: a digest names twenty
     with ExitStack() as stack:
         for hook in hooks:
             stack.enter_context(hooked(hook))
@@ -84,19 +91,14 @@ async def lived(
                     seconds = (await ended(process, end, 11))[1]
                     drained_s += [seconds] if end is signal.SIGTERM else []
         async with desk.daemon.running("run") as process:  # nobody is there to bring more
-            wanted = set(stored(folder))
-            for hook in hooks:
-                await until(partial(_has_all, hook, wanted), 30)
+            await desk.daemon.until("recovered lines=")
+            await until(lambda: not undelivered(folder), 40)
             drained_s.append((await ended(process, signal.SIGTERM, 11))[1])
     return stored(folder), hooks, drained_s
 
 
 def _grown(folder: Path, before: int) -> bool:
     return len(stored(folder)) > before
-
-
-def _has_all(hook: Hook, wanted: set[str]) -> bool:
-    return not judged(tuple(hook.told), wanted).lost
 
 
 async def nothing_is_lost(folder: Path, ends: Sequence[signal.Signals], answers: Answers) -> None:

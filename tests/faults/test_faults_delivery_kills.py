@@ -1,15 +1,13 @@
 """kill -9 at a system call of store and delivery: nothing stored is lost, and what comes twice says that it may."""
 
 import os
-import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from fault_hooks import Told, Verdict, judged
-from fault_kills import Point, Tally, can_be_traced, forks, killed, points
+from fault_kills import Point, Tally, can_be_traced, forks, killed, points, spread
 
 pytestmark = pytest.mark.skipif(not can_be_traced(), reason="needs strace and the right to attach it to a process")
 
@@ -36,7 +34,7 @@ def tried(folder: Path, few: int | None, *, threads: bool) -> Tally:
     (folder / "whole").mkdir()
     with forks() as runner:
         every = points(runner, folder / "whole", threads=threads)
-    chosen = every if few is None else spread(every, few)
+    chosen = every if few is None else spread(every, few, SEED)
 
     def play(mine: Iterable[Point]) -> Tally:
         tally = Tally()
@@ -47,13 +45,6 @@ def tried(folder: Path, few: int | None, *, threads: bool) -> Tally:
 
     with ThreadPoolExecutor(2) as pool:
         return sum(pool.map(play, (chosen[::2], chosen[1::2])), Tally())
-
-
-def spread(every: Sequence[Point], few: int) -> list[Point]:
-    """One of each stretch, so that no call of which there are many has them all."""
-    chance = random.Random(SEED)
-    edges = [len(every) * number // few for number in range(few + 1)]
-    return [every[chance.randrange(start, end)] for start, end in pairwise(edges)]
 
 
 @pytest.mark.slow  # each kill is two processes: a third of a second
