@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 from engine.delivery import forms
 from engine.delivery.forms import Form
 
+_TEMPLATE_TITLE = 250
+"""Apprise's own limit where a plugin names none."""
+
 
 class Picture(Enum):
     """How a service takes a picture."""
@@ -74,8 +77,9 @@ def renew(plugin: Any) -> None:
 
 
 def _unknown(plugin: Any) -> Ways:
-    form = forms.plain(plugin.body_maxlen, max(plugin.title_maxlen, 0), shared=bool(plugin.overflow_amalgamate_title))
-    return Ways(form, known=False)
+    # A template has a place of its own for the title, also where the service has none.
+    title_max = _TEMPLATE_TITLE if getattr(plugin, "template", None) else max(plugin.title_maxlen, 0)
+    return Ways(forms.plain(plugin.body_maxlen, title_max, shared=bool(plugin.overflow_amalgamate_title)), known=False)
 
 
 def _slack(plugin: Any) -> Ways:

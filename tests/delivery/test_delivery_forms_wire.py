@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -137,6 +138,21 @@ def test_a_web_hook_gets_plain_text_whatever_the_url_says(kind: str, query: str)
         service(f"{kind}://127.0.0.1:{hook.port}/hook{query}").send(MESSAGE)
     sent = hook.requests[0].json
     assert (sent["title"], sent["message"]) == (TITLE, "\n".join([*FOREIGN, *MESSAGE.remarks]))
+
+
+def test_a_template_of_the_users_own_gets_title_and_text_apart(tmp_path: Path) -> None:
+    template = tmp_path / "slack.json"
+    section = '{"type": "section", "text": {"type": "plain_text", "text": "%s"}}'
+    template.write_text(f'{{"blocks": [{section % "A {{ app_title }}"}, {section % "B {{ app_body }}"}]}}')
+    with slack_server() as slack:
+        assert (
+            service(slack.webhook(query=f"?template={template}")).send(Message("t", "b", Severity.INFO)) == Delivered()
+        )
+    assert slack.posts[0].text.split("\n") == ["A t", "B b"]
+    with telegram_server() as telegram:
+        service(telegram.url(query=f"?template={template}")).send(Message("t", "b", Severity.INFO))
+    blocks = telegram.asked[0][0].fields["rich_message"]["blocks"]
+    assert [block["text"]["text"] for block in blocks] == ["A t", "B b"]
 
 
 # --- mail
