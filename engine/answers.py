@@ -10,6 +10,7 @@ from engine.edited import Edited
 from engine.errors import PgmwatchError
 from engine.evaluating import Evaluating
 from engine.evaluation.engine import Engine
+from engine.heartbeat.beat import Heartbeat
 from engine.incidents.upkeep import Upkeep, What
 from engine.locale import Text
 from engine.ops import history, rule_list, why
@@ -37,12 +38,14 @@ class Answers:
         outbox: Outbox,
         upkeep: Upkeep,
         clock: Clock,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._evaluating = evaluating
         self._upstream = upstream
         self._edited = edited
         self._outbox = outbox
         self._upkeep = upkeep
+        self._heartbeat = heartbeat
         self._clock = clock
         self._started = clock.now()
         database = edited.ready.plan.configuration.state_folder / DATABASE
@@ -116,6 +119,8 @@ class Answers:
                 engine.counters,
                 self._evaluating.evaluator.lag_ns,
             ),
+            "store_lag_ms": int(self._evaluating.keeper.lag_s() * 1000),
+            "heartbeat": None if self._heartbeat is None else self._heartbeat.status(),
             "targets": [status.of_target(target) for target in self._outbox.status()],
             "dead": dead,
         }

@@ -24,6 +24,9 @@ from engine.edited import Edited
 from engine.errors import PgmwatchError
 from engine.evaluating import Evaluating
 from engine.gap import Gap
+from engine.heartbeat.beat import Heartbeat
+from engine.heartbeat.call import Caller
+from engine.heartbeat.signs import Ailment, Vitals, ailments
 from engine.incidents.delivering import Delivering
 from engine.incidents.monitor import Monitor
 from engine.incidents.outage import is_hopeless
@@ -144,11 +147,16 @@ class _Daemon:
             self._configuration, feed_settings, prepared.plan.symbols, clock, self._evaluating.evaluator.put
         )
         self._files = files
+        self._looked_s = trio.current_time()
+        self._heartbeat: Heartbeat | None = None
+        if (heartbeat_url := self._configuration.heartbeat_url) is not None:
+            self._heartbeat = Heartbeat(Caller(heartbeat_url).call, self._ailments, clock.now)
         self._upkeep = Upkeep(self._settings.locale, self._settings.alerts.ops)
         self._delivering = Delivering(self._settings.alerts, self._settings.locale)
+        self._hours = self._configuration.hours()
         self._monitor = Monitor(
             prepared.plan.rules,
-            self._configuration.hours(),
+            self._hours,
             self._settings.locale,
             notify=self._settings.alerts.ops,
             name=self._evaluating.name,
@@ -188,6 +196,8 @@ class _Daemon:
             log.warning("doubtful %s", doubt.text(Locale.EN))
         for name in self._ready.withheld:
             log.warning('target withheld name="%s" reason="the market is simulated; run --notify NAME"', name)
+        if self._configuration.is_heartbeat_withheld:
+            log.warning('heartbeat withheld reason="the market is simulated"')
         log.info(
             "started version=%s source=%s market=%s rules=%d symbols=%d targets=%d",
             __version__,
@@ -213,6 +223,7 @@ class _Daemon:
             self._edited,
             outbox=self._outbox,
             upkeep=self._upkeep,
+            heartbeat=self._heartbeat,
             clock=self._clock,
         )
         return answers.handlers()
@@ -252,12 +263,35 @@ class _Daemon:
 
     async def _look_after(self, stopping: Stopping) -> None:
         """Say what a person must know; end where nothing can ever come of it."""
-        while not stopping.asked.is_set():
-            self._look_at_feeds(stopping)
-            self._look_at_disk()
-            self._look_at_delivery()
-            self._evaluating.keep_changes()
-            await trio.sleep(_LOOK_S)
+        async with trio.open_nursery() as nursery:
+            if self._heartbeat is not None:
+                nursery.start_soon(self._heartbeat.run)
+            while not stopping.asked.is_set():
+                self._look_at_feeds(stopping)
+                self._look_at_disk()
+                self._look_at_delivery()
+                self._evaluating.keep_changes()
+                self._looked_s = trio.current_time()
+                await trio.sleep(_LOOK_S)
+            nursery.cancel_scope.cancel()
+
+    def _ailments(self) -> tuple[Ailment, ...]:
+        """Why nobody is to be told that all is well."""
+        now, is_live, evaluating = self._clock.now(), self._player is None, self._evaluating
+        vitals = Vitals(
+            now=now,
+            look_age_ns=int((trio.current_time() - self._looked_s) * SECOND_NS),
+            feeds=self._upstream.status(),
+            idle_ns=int(self._settings.feed.idle_timeout.total_seconds() * SECOND_NS),
+            is_recovering=is_live and evaluating.evaluator.is_held,
+            evaluated=evaluating.engine.now or 0 if is_live else None,
+            lag_ns=evaluating.evaluator.lag_ns,
+            rules=len(self._edited.ready.plan.enabled_rules),
+            store=evaluating.keeper.trouble.store,
+            store_lag_ns=int(evaluating.keeper.lag_s() * SECOND_NS),
+            failing=self._delivering.failing(now),
+        )
+        return ailments(vitals, self._hours)
 
     def _look_at_feeds(self, stopping: Stopping) -> None:
         feeds, now = self._upstream.status(), self._clock.now()

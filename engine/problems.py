@@ -284,7 +284,6 @@ TEXTS: Mapping[str, Text] = {
     "unknown-value": Text(
         'the rule has no value "{found}"; it has {allowed}', '규칙에 "{found}" 값이 없습니다. 있는 값: {allowed}'
     ),
-    "not-in-this-version": Text("is not in this version yet", "이 버전에는 아직 없습니다"),
 }
 
 MAX_TEXT = 1_000

@@ -46,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "attempts": {"files", "kis"},
     "plan": {"config", "rules", "symbols", "toml"},
     "evaluator": {"clock", "evaluation"},
-    "ready": {"config", "delivery", "plan", "simulator"},
+    "ready": {"charts", "config", "delivery", "plan", "simulator"},
     "replay": {"clock", "config", "delivery", "evaluation", "kis", "recording", "rules", "symbols", "validation"},
     "rule_tests": {"evaluation", "ops", "recording", "replay", "rules", "toml", "validation"},
     "status": {"delivery", "evaluation", "kis"},

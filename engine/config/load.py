@@ -31,6 +31,9 @@ from engine.validation import validate
 _TOKEN = re.compile(r"[A-Za-z0-9_+-]{20}", re.ASCII)
 """Slack's, Telegram's and Discord's tokens have a run of 24 or more; host names and channels hardly ever do."""
 
+_TOKEN_AS_IN_A_PATH = re.compile(r"[A-Za-z0-9_+-]{16,}", re.ASCII)
+"""What services of this kind tell their callers apart by: a UUID, or 22 characters."""
+
 LEAST_IDLE = timedelta(seconds=20)
 """Of `idle_timeout`: where no data flows the broker is heard every ten seconds, and one PINGPONG may be late."""
 MOCK_HOSTS = ("openapivts.koreainvestment.com", "ops.koreainvestment.com:31000")
@@ -86,6 +89,19 @@ class Configuration:
         return self.path.parent / self.settings.state / "silences.toml"
 
     @property
+    def heartbeat_url(self) -> SecretStr | None:
+        """What is called while all is well; None: nothing, or nothing that a simulated market may call."""
+        url = self.settings.alerts.heartbeat_url
+        return url if url.get_secret_value() and not self.is_heartbeat_withheld else None
+
+    @property
+    def is_heartbeat_withheld(self) -> bool:
+        """There is one, but the market is simulated and it is not on this machine: who listens would be misled."""
+        url = _split(self.settings.alerts.heartbeat_url.get_secret_value())
+        is_real = self.settings.feed.source is Source.KIS
+        return not is_real and url is not None and not is_loopback(url.hostname or "")
+
+    @property
     def usual_session_ns(self) -> tuple[int, int]:
         """Open and close of a day on which nothing is special, in nanoseconds from KST midnight."""
         return _usual_session_ns(self.settings)
@@ -128,6 +144,10 @@ class Configuration:
         found = set(written)
         for text in written:
             found |= {self.environment[name] for name in PLACEHOLDER.findall(text) if name in self.environment}
+        heartbeat = self.settings.alerts.heartbeat_url.get_secret_value()
+        found.add(heartbeat)
+        if parts := _split(heartbeat):  # a client may print the place without the host
+            found.update(_TOKEN_AS_IN_A_PATH.findall(f"{parts.path}?{parts.query}"))
         return frozenset(found)
 
     def _reveal(self, secret: SecretStr, at: toml.Location, problems: list[Problem]) -> SecretStr:
@@ -206,8 +226,6 @@ def _check(settings: Settings, document: Document) -> Iterator[Problem]:
     open_ns, close_ns = _usual_session_ns(settings)
     if open_ns >= close_ns:
         yield document.problem(("session", "open"), "open-after-close")
-    if settings.alerts.heartbeat_url.get_secret_value():
-        yield document.problem(("alerts", "heartbeat_url"), "not-in-this-version")
 
 
 def _check_templates(settings: Settings, document: Document) -> Iterator[Problem]:
@@ -273,9 +291,23 @@ def _check_addresses(settings: Settings, document: Document) -> Iterator[Problem
             yield document.problem(("feed", key), "other-host", real=real)
         elif url.scheme not in schemes:  # app keys travel there: in clear text on this machine only
             yield document.problem(("feed", key), "wrong-scheme", allowed=", ".join(schemes))
+    yield from _check_heartbeat(settings, document)
     listen = settings.http.listen
     if listen and ((url := _split(f"//{listen}")) is None or not url.port or not is_loopback(url.hostname or "")):
         yield document.problem(("http", "listen"), "not-loopback")
+
+
+def _check_heartbeat(settings: Settings, document: Document) -> Iterator[Problem]:
+    at = ("alerts", "heartbeat_url")
+    if not (written := settings.alerts.heartbeat_url.get_secret_value()):
+        if document.data.get("alerts", {}).get("heartbeat_url"):  # a `${NAME}` without a value
+            yield document.problem(at, "empty")
+        return
+    url = _split(written)
+    if url is None or not _is_plain(url) or not written.isprintable() or " " in written:
+        yield document.problem(at, "not-a-url")
+    elif url.scheme not in ("http", "https"):
+        yield document.problem(at, "wrong-scheme", allowed="http, https")
 
 
 def _split(url: str) -> SplitResult | None:

@@ -38,6 +38,11 @@ _WITHHELD = Text(
     "get nothing, as the market is simulated (run --notify NAME): {targets}",
     "모의 시장이라 보내지 않는 대상(run --notify NAME): {targets}",
 )
+_BEATS = Text("heartbeat: called every minute while all is well", "하트비트: 정상인 동안 매분 호출")
+_BEAT_WITHHELD = Text(
+    "heartbeat: not called, as the market is simulated and the address is not on this machine",
+    "하트비트: 모의 시장이고 이 컴퓨터의 주소가 아니라서 호출하지 않음",
+)
 _FINE = Text("all is well", "이상 없음")
 
 _UP = Text("pgmwatch {version}, up {up}; {source}", "pgmwatch {version}, 가동 {up}; {source}")
@@ -90,6 +95,24 @@ _EVALUATION = Text(
     "규칙: {rules}개; 발생 중 {firing}, 대기 중 {pending}; 쓰지 않은 레코드 {dropped}건, 정정 {corrections}건;"
     " 지연 {lag_ms} ms",
 )
+_STORE_LAG = Text("storing lags {lag_ms:,} ms", "저장 지연 {lag_ms:,} ms")
+_HEARTBEAT = Text("heartbeat: last heard {last}", "하트비트: 마지막 전송 {last}")
+_HEARTBEAT_FAILED = Text("; HEARTBEAT NOT HEARD: {error}", "; 하트비트 전송 실패: {error}")
+_HEARTBEAT_HELD = Text("; HELD BACK: {ailments}", "; 보류 중: {ailments}")
+_AILMENTS = {
+    "look": Text("the daemon does not look after itself", "상태 점검이 멈춤"),
+    "recovering": Text("today's recording is being read", "오늘 기록을 읽는 중"),
+    "rules": Text("no rule is in force", "적용 중인 규칙 없음"),
+    "feed-down": Text("feed {detail} is down", "피드 {detail} 끊김"),
+    "feed-unheard": Text("nothing comes from feed {detail}", "피드 {detail}에서 아무것도 오지 않음"),
+    "feed-silent": Text("no data from feed {detail}", "피드 {detail} 데이터 없음"),
+    "feed-unwatched": Text("feed {detail} has no subscription", "피드 {detail} 구독 없음"),
+    "evaluation": Text("evaluation does not come forward", "평가가 진행되지 않음"),
+    "lag": Text("evaluation lags", "평가 지연"),
+    "store": Text("alerts are not stored: {detail}", "알림을 저장하지 못함: {detail}"),
+    "store-lag": Text("storing lags", "저장 지연"),
+    "target": Text("messages do not arrive at {detail}", "{detail}(으)로 알림이 가지 않음"),
+}
 _STATE = Text("  {phase} {rule} {symbol} since {since}{blind}", "  {phase} {rule} {symbol} {since}부터{blind}")
 _BLIND = Text(" (not seen now)", " (지금은 데이터를 받지 못함)")
 _TARGET = Text(
@@ -135,8 +158,15 @@ def of_plan(plan: Plan, targets: Sequence[str], withheld: Sequence[str]) -> dict
         },
         "targets": list(targets),
         "withheld": list(withheld),
+        "heartbeat": _heartbeat(plan),
         "doubts": [doubt.text(locale) for doubt in plan.doubts],
     }
+
+
+def _heartbeat(plan: Plan) -> str | None:
+    if plan.configuration.is_heartbeat_withheld:
+        return "withheld"
+    return None if plan.configuration.heartbeat_url is None else "called"
 
 
 def plan_lines(found: Mapping[str, Any], master: Master, locale: Locale) -> list[str]:
@@ -159,6 +189,8 @@ def plan_lines(found: Mapping[str, Any], master: Master, locale: Locale) -> list
     lines.append(_TARGETS.of(locale).format(targets=", ".join(found["targets"]) or "-"))
     if found["withheld"]:
         lines.append(_WITHHELD.of(locale).format(targets=", ".join(found["withheld"])))
+    if found["heartbeat"] is not None:
+        lines.append({"called": _BEATS, "withheld": _BEAT_WITHHELD}[found["heartbeat"]].of(locale))
     lines += found["doubts"]
     if not found["doubts"] and not found["not_covered"]:
         lines.append(_FINE.of(locale))
@@ -195,11 +227,23 @@ def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> l
     if status["not_covered"]:
         lines.append(_NOT_COVERED.of(locale).format(symbols=_listed(status["not_covered"], master, locale)))
     lines.append(_EVALUATION.of(locale).format_map(_evaluation_fields(status["evaluation"])))
+    if status["store_lag_ms"]:
+        lines.append(_STORE_LAG.of(locale).format(lag_ms=status["store_lag_ms"]))
+    if status["heartbeat"] is not None:
+        lines.append(_heartbeat_line(status["heartbeat"], locale))
     lines += _limited(_state_lines(status["evaluation"]["states"], master, locale), locale)
     lines += [_TARGET.of(locale).format_map(_target_fields(target)) for target in status["targets"]]
     if status["dead"]:
         lines.append(_DEAD.of(locale).format(count=status["dead"]))
     return lines
+
+
+def _heartbeat_line(heartbeat: Mapping[str, Any], locale: Locale) -> str:
+    line = _HEARTBEAT.of(locale).format(last=heartbeat["last"][11:19] if heartbeat["last"] else _NEVER.of(locale))
+    if heartbeat["error"]:
+        line += _HEARTBEAT_FAILED.of(locale).format(error=clean(heartbeat["error"]))
+    held = [_AILMENTS[each["what"]].of(locale).format(detail=clean(each["detail"])) for each in heartbeat["ailments"]]
+    return line + (_HEARTBEAT_HELD.of(locale).format(ailments=", ".join(held)) if held else "")
 
 
 def _feed_lines(feed: Mapping[str, Any], master: Master, locale: Locale) -> list[str]:

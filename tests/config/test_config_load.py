@@ -9,10 +9,11 @@ from engine.errors import ConfigurationError
 from engine.kst import DAY_NS, SECOND_NS, day_of, day_start
 from engine.locale import Locale
 from engine.problems import Problem
+from engine.redact import redactor
 
 REPOSITORY = Path(__file__).parents[2]
 ACCOUNT = '[[feed.account]]\nname = "main"\napp_key = "${TEST_KEY}"\napp_secret = "${TEST_SECRET}"\n'
-ENVIRONMENT = {"TEST_KEY": "TEST-APP-KEY", "TEST_SECRET": "TEST-APP-SECRET"}
+ENVIRONMENT = {"TEST_KEY": "TEST-APP-KEY", "TEST_SECRET": "TEST-APP-SECRET", "EMPTY": ""}
 
 
 def configured(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> Configuration:
@@ -174,6 +175,12 @@ BAD = [
     ("[http]\nlisten = '0.0.0.0:8765'", 2, "not-loopback", "http.listen"),
     ("[http]\nlisten = '127.0.0.1'", 2, "not-loopback", "http.listen"),
     ("[alerts]\nheartbeat_url = '${NOWHERE}'", 2, "name-not-set", "alerts.heartbeat_url"),
+    ("[alerts]\nheartbeat_url = '${EMPTY}'", 2, "empty", "alerts.heartbeat_url"),
+    ("[alerts]\nheartbeat_url = 'hc.example/x'", 2, "not-a-url", "alerts.heartbeat_url"),
+    ("[alerts]\nheartbeat_url = 'https://hc.example/a b'", 2, "not-a-url", "alerts.heartbeat_url"),
+    ("[alerts]\nheartbeat_url = 'https://hc.example/한'", 2, "not-a-url", "alerts.heartbeat_url"),
+    ("[alerts]\nheartbeat_url = 'https://hc.example:x/'", 2, "not-a-url", "alerts.heartbeat_url"),
+    ("[alerts]\nheartbeat_url = 'ftp://hc.example/x'", 2, "wrong-scheme", "alerts.heartbeat_url"),
 ]  # fmt: skip
 
 
@@ -326,3 +333,32 @@ def test_an_unsafe_env_file_is_told_alone(tmp_path: Path) -> None:
     (tmp_path / ".env").chmod(0o644)
     found = problems_of(tmp_path, "[feed]\nsource = 'kis'\n" + ACCOUNT, {})
     assert [problem.code for problem in found] == ["others-can-read"]
+
+
+@pytest.mark.parametrize(
+    ("text", "called", "withheld"),
+    [
+        ("", False, False),
+        ("[alerts]\nheartbeat_url = 'http://127.0.0.1:8/x'", True, False),
+        ("[alerts]\nheartbeat_url = 'http://[::1]:8/x'", True, False),
+        ("[alerts]\nheartbeat_url = 'https://hc.example/x'", False, True),
+        (
+            "[feed]\nsource = 'replay'\nreplay = { files = ['a'] }\n[alerts]\nheartbeat_url = 'https://hc/x'",
+            False,
+            True,
+        ),
+        ("[feed]\nsource = 'kis'\n" + ACCOUNT + "[alerts]\nheartbeat_url = 'https://hc.example/x'", True, False),
+    ],
+)
+def test_a_simulated_market_calls_nobody_who_would_be_misled(
+    tmp_path: Path, text: str, called: bool, withheld: bool
+) -> None:
+    configuration = configured(tmp_path, text)
+    assert (configuration.heartbeat_url is not None, configuration.is_heartbeat_withheld) == (called, withheld)
+
+
+@pytest.mark.parametrize("written", ["https://hc.example/ping/TEST-CANARY-0123456789", "https://hc.example/${PING}"])
+def test_the_address_of_the_heartbeat_is_taken_out_of_whatever_is_printed(tmp_path: Path, written: str) -> None:
+    configured(tmp_path, f"[alerts]\nheartbeat_url = '{written}'", {"PING": "TEST-CANARY-0123456789"})
+    whole = "https://hc.example/ping/TEST-CANARY-0123456789"
+    assert "CANARY" not in redactor.clean(f"GET {whole} failed; /ping/TEST-CANARY-0123456789")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine import plan
+from engine.heartbeat.signs import What
 from engine.kis.slots import spread
 from engine.locale import Locale
 from engine.ops import overview
@@ -122,6 +123,8 @@ def status() -> dict[str, Any]:
         "not_covered": [],
         "feeds": [feed],
         "evaluation": {"rules": 1, "dropped": {"early": 2}, "corrections": 5, "lag_ms": 0, "states": [state]},
+        "store_lag_ms": 0,
+        "heartbeat": None,
         "targets": [],
         "dead": 0,
     }
@@ -177,3 +180,46 @@ def test_status_says_what_targets_refused_and_that_messages_wait_for_a_person() 
     assert overview.status_lines(found, BUILTIN, Locale.KO)[-1] == "보내지 못한 메시지: 1,007건(pgmwatch notify dead)"
     for nothing in (0, None):  # None: the database does not say
         assert "undeliverable" not in overview.status_lines({**found, "dead": nothing}, BUILTIN, Locale.EN)[-1]
+
+
+def test_status_says_when_the_heartbeat_was_heard_and_why_it_is_held_back() -> None:
+    def line(**heartbeat: object) -> list[str]:
+        found = status()
+        found["heartbeat"] = {"last": None, "error": "", "ailments": [], **heartbeat}
+        lines = overview.status_lines(found, BUILTIN, Locale.EN)
+        return [each for each in lines if each.startswith("heartbeat")]
+
+    assert line() == ["heartbeat: last heard never"]
+    assert line(last="2026-11-20T10:05:30.000000+09:00", error="HTTP 404\x1b") == [
+        "heartbeat: last heard 10:05:30; HEARTBEAT NOT HEARD: HTTP 404"
+    ]
+    ailments = [{"what": "feed-down", "detail": "main"}, {"what": "lag", "detail": ""}]
+    assert line(ailments=ailments) == ["heartbeat: last heard never; HELD BACK: feed main is down, evaluation lags"]
+
+
+@pytest.mark.parametrize("what", What)
+def test_every_ailment_has_its_words(what: What) -> None:
+    found = status()
+    found["heartbeat"] = {"last": None, "error": "", "ailments": [{"what": what, "detail": "x"}]}
+    assert "HELD BACK: " in "".join(overview.status_lines(found, BUILTIN, Locale.EN))
+
+
+def test_status_says_when_the_database_takes_its_time() -> None:
+    assert not [line for line in overview.status_lines(status(), BUILTIN, Locale.EN) if "storing" in line]
+    assert "storing lags 1,200 ms" in overview.status_lines({**status(), "store_lag_ms": 1200}, BUILTIN, Locale.EN)
+
+
+@pytest.mark.parametrize(
+    ("host", "found", "line"),
+    [
+        ("127.0.0.1:8", "called", "heartbeat: called every minute while all is well"),
+        ("hc.example", "withheld", "heartbeat: not called, as the market is simulated and the address is not on this"),
+    ],
+)
+def test_check_says_whether_the_heartbeat_would_be_called(tmp_path: Path, host: str, found: str, line: str) -> None:
+    made = planned(tmp_path, f"[alerts]\nheartbeat_url = 'https://{host}/TEST-CANARY-0123456789'\n")
+    data = overview.of_plan(made, [], [])
+    assert data["heartbeat"] == found
+    lines = overview.plan_lines(data, made.master, Locale.EN)
+    assert [each for each in lines if each.startswith(line)]
+    assert "CANARY" not in str(data) + str(lines)
