@@ -7,6 +7,7 @@ from pathlib import Path
 import trio
 
 from engine import plan
+from engine.charts import sample
 from engine.config import load as config_load
 from engine.config.load import Configuration
 from engine.config.model import Source
@@ -86,7 +87,7 @@ def try_notifier(path: Path, environ: Mapping[str, str], name: str) -> list[tria
     built = deliver.build_targets(configuration.notifiers([name]))
     if problems := _refused(configuration, built):
         raise ConfigurationError(problems)
-    return trio.run(trial.send, built.targets, configuration.settings.locale)
+    return trio.run(trial.send, built.targets, configuration.settings.locale, sample.sample)
 
 
 def _not_there(configuration: Configuration, name: str) -> Problem:

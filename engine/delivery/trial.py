@@ -1,6 +1,7 @@
 """A real message through a notifier, to see that it arrives before money depends on it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import trio
@@ -25,21 +26,33 @@ class Result(NamedTuple):
     """For people: `delivered`, or `failed: HTTP 404`."""
 
 
-async def send(targets: Sequence[Target], locale: Locale) -> list[Result]:
-    """One message to each target, all at once; → results in the order of `targets`."""
-    message = Message(_TITLE.of(locale), _BODY.of(locale), Severity.INFO)
+async def send(
+    targets: Sequence[Target], locale: Locale, sample: Callable[[Locale], bytes] | None = None
+) -> list[Result]:
+    """One message to each target, all at once; → results in the order of `targets`.
+
+    `sample` draws the picture (PNG) that goes to those whose alerts come with one; it is asked at most once.
+    """
+    plain = Message(_TITLE.of(locale), _BODY.of(locale), Severity.INFO)
+    shown = plain
+    if sample is not None and any(map(_is_shown, targets)):
+        shown = replace(plain, picture=sample(locale))
     outcomes: dict[str, Outcome] = {}
 
     async def send_one(target: Target) -> None:
         outcome: Outcome = Unknown(f"no end within {target.deadline_s:g} s")
         with trio.move_on_after(target.deadline_s):
-            outcome = await target.send(message)
+            outcome = await target.send(shown if _is_shown(target) else plain)
         outcomes[target.address.id] = outcome
 
     async with trio.open_nursery() as nursery:
         for target in targets:
             nursery.start_soon(send_one, target)
     return [_result(target.address.name, outcomes[target.address.id]) for target in targets]
+
+
+def _is_shown(target: Target) -> bool:
+    return target.address.chart and target.takes_pictures
 
 
 def _result(name: str, outcome: Outcome) -> Result:
