@@ -214,7 +214,7 @@ async def test_a_matrix_server_that_asks_for_time_gets_it(matrix: Matrix) -> Non
     finally:
         matrix.limit(0)
     assert len(matrix.messages()) == 3
-    assert 1 <= store.status()[0].failed <= 3  # one a message and no more
+    assert store.status()[0].failed <= 3  # one a message; none where a busy machine took a second for each by itself
 
 
 PICTURE = a_png(800, 400)
