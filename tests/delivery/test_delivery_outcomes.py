@@ -77,7 +77,7 @@ def test_a_gateway_does_not_know_what_became_of_it(status: int) -> None:
 
 # By what the body says
 
-SLACK = [
+SLACK: list[tuple[Any, Outcome]] = [
     ("ratelimited", Failed("HTTP 200 ratelimited")),
     ("service_unavailable", Failed("HTTP 200 service_unavailable")),
     ("request_timeout", Failed("HTTP 200 request_timeout")),
