@@ -304,6 +304,8 @@ class _Disk:
         self._note(Trouble(recording, store))
 
     def close(self) -> None:
+        if not self._unstored.is_empty:  # there may be room again since it was tried last, and nobody tries later
+            self._note(self.trouble._replace(store=self._store()))
         if self._writer is not None:
             self._writer.close()
         self._database.close()

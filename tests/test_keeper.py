@@ -256,6 +256,23 @@ async def test_a_database_that_refuses_keeps_no_alert_back_and_gets_it_later(
         assert set(desk.stored()) == {notice(0).id, notice(1).id, notice(2).id}
 
 
+@pytest.mark.slow  # a database that somebody holds is waited for a second
+async def test_what_a_disk_refused_is_stored_at_the_end_if_it_takes_it_by_then(tmp_path: Path) -> None:
+    """The end came within the ten seconds after which it would have been tried again, and alerts were in no history."""
+    async with keeping(tmp_path) as (desk, kept):
+        other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+        other.execute("begin exclusive")
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        await until(lambda: len(desk.told) == 1)
+        assert kept.trouble.store is not None
+        other.execute("rollback")
+        other.close()
+        kept.put(Work((Alive(NOON + 1),), (notice(1),), mark=NOON + 1))
+        await kept.finish()
+        assert set(desk.stored()) == {notice(0).id, notice(1).id}
+        assert kept.trouble.store is None
+
+
 async def test_nothing_to_write_does_not_prove_that_the_disk_is_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
