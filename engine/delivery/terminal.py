@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TextIO
 
 from engine import text
@@ -27,17 +28,20 @@ class Terminal:
     A thread that hangs in a full pipe would hold that buffer's lock, and the interpreter could not shut down.
     """
 
-    def __init__(self, stream: TextIO, environment: Mapping[str, str]) -> None:
-        stream.flush()
-        self._stream = stream
-        self._descriptor = _descriptor(stream)
-        self._encoding = stream.encoding or "utf-8"
-        self._coloured = stream.isatty() and not environment.get("NO_COLOR")
+    def __init__(self, stream: TextIO | None, environment: Mapping[str, str]) -> None:
+        """`stream`: None in a process that was started without a standard output (`>&-`)."""
+        self._stream = None if stream is None or stream.closed else stream
+        self._descriptor = _descriptor(self._stream)
+        if self._stream is not None:
+            with suppress(OSError):  # whoever printed that will hear of it
+                self._stream.flush()
+        self._encoding = (self._stream and self._stream.encoding) or "utf-8"
+        self._coloured = bool(self._stream and self._stream.isatty() and not environment.get("NO_COLOR"))
 
     def send(self, message: Message) -> Outcome:
         """Blocks for as long as the reader of a full pipe does. A character that the encoding lacks becomes `?`."""
         if self._descriptor is None:
-            return self._print(self._block(message))
+            return _print(self._stream, self._block(message))
         data = self._block(message).encode(self._encoding, errors="replace")
         written = 0
         try:
@@ -45,18 +49,6 @@ class Terminal:
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
             return _trouble(error, in_part=written > 0)
-        return Delivered()
-
-    def _print(self, block: str) -> Outcome:
-        try:
-            self._stream.write(block)
-            self._stream.flush()
-        except UnicodeError:
-            return Refused("not in this encoding", only_this=True)
-        except ValueError:  # so Python says that the stream is closed
-            return Refused("closed")
-        except OSError as error:
-            return _trouble(error, in_part=True)  # how much of it the stream has passed on it does not say
         return Delivered()
 
     def _block(self, message: Message) -> str:
@@ -69,6 +61,19 @@ class Terminal:
         return "\n".join([title, *body, "", ""]).replace(_EMOJI_STYLE, "")
 
 
+def _print(stream: TextIO | None, block: str) -> Outcome:
+    if stream is None or stream.closed:
+        return Refused("closed")
+    try:
+        stream.write(block)
+        stream.flush()
+    except UnicodeError:
+        return Refused("not in this encoding", only_this=True)
+    except OSError as error:
+        return _trouble(error, in_part=True)  # how much of it the stream has passed on it does not say
+    return Delivered()
+
+
 def _trouble(error: OSError, *, in_part: bool) -> Outcome:
     reason = error.strerror or type(error).__name__
     if in_part:
@@ -76,8 +81,10 @@ def _trouble(error: OSError, *, in_part: bool) -> Outcome:
     return Refused(reason) if error.errno in _GONE else Failed(reason)
 
 
-def _descriptor(stream: TextIO) -> int | None:
+def _descriptor(stream: TextIO | None) -> int | None:
     """None for a stream that only looks like a file, as under a test or an embedding program."""
+    if stream is None:
+        return None
     try:
         return stream.fileno()
     except (OSError, AttributeError):

@@ -132,6 +132,11 @@ def test_a_closed_stream_without_a_descriptor_is_not_asked_again() -> None:
     terminal = Terminal(stream, {})
     stream.close()
     assert terminal.send(MESSAGE) == Refused("closed")
+    assert Terminal(stream, {}).send(MESSAGE) == Refused("closed")
+
+
+def test_a_process_without_a_standard_output_is_not_asked_again() -> None:
+    assert Terminal(None, {}).send(MESSAGE) == Refused("closed")
 
 
 def test_what_was_printed_before_stays_before() -> None:
