@@ -113,7 +113,7 @@ class Watch:
         besides = next(iter(concerned)) if len(concerned) == 1 and well else ""
         if not well or any(not set(ops).isdisjoint(address.notifiers) for address in well):
             return Audience(ops, besides)
-        return Audience(tuple(dict.fromkeys([*ops, *(name for each in well for name in each.notifiers)])), besides)
+        return Audience(tuple(dict.fromkeys(name for each in well for name in each.notifiers)), besides)
 
 
 class _Target:
