@@ -149,7 +149,7 @@ class Follower:
     def _step(self, ident: str, delivery: Mapping[str, Any]) -> None:
         known = self._known.get(ident, _Known({"id": ident}))  # forgotten: too much has come
         last, step = known.steps.get(delivery["target"]), (delivery["status"], delivery["at"])
-        if last == step or (self._behind and last is not None and delivery["at"] < last[1]):
+        if last == step or (self._behind and last is not None and _order(step) < _order(last)):
             return
         known.steps[delivery["target"]] = step
         if self._as_json:
@@ -184,6 +184,12 @@ class Follower:
                 self._remember({**each, "deliveries": []})
         except DatabaseError as error:
             complain(_HISTORY.of(self._locale).format(reason=error.text(self._locale)))
+
+
+def _order(step: tuple[str, str]) -> tuple[str, bool]:
+    """By time; of one microsecond, the end is the later."""
+    status, at = step
+    return at, not Status(status).is_open
 
 
 def _folded(happenings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """`alerts --follow` beside daemons that end, come back and have much to tell; time is virtual."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,11 +57,15 @@ class Daemon:
         return loaded
 
     def look_up(self, wanted: Wanted) -> Sequence[Mapping[str, Any]]:
-        """By id or all: what the real one does with the rest of `wanted` is tried with the real one."""
+        """By id or time: what the real one does with the rest of `wanted` is tried with the real one."""
         self.looked_up.append(wanted)
         if self.is_broken:
             raise DatabaseError("state.db", Text("is broken", "손상되었습니다"))
-        found = [each for each in self.stored.values() if not wanted.ids or each.id in wanted.ids]
+        found = [
+            each
+            for each in self.stored.values()
+            if (each.id in wanted.ids if wanted.ids else each.at >= (wanted.since or 0))
+        ]
         return [
             history.of_line(each.to_json(), [step for step in self.steps.values() if step.id == each.id])
             for each in found
@@ -112,7 +117,10 @@ def daemon() -> Daemon:
 
 
 @pytest.fixture
-def desk(daemon: Daemon, capsys: pytest.CaptureFixture[str], nursery: trio.Nursery, autojump_clock: MockClock) -> Desk:
+def desk(
+    daemon: Daemon, capsys: pytest.CaptureFixture[str], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    monkeypatch.setattr(time, "time_ns", lambda: AT)
     return Desk(daemon, capsys, nursery)
 
 
@@ -217,14 +225,33 @@ async def test_what_was_too_much_to_remember_is_looked_up(
     assert sorted(each for each in found if isinstance(each, str)) == sorted(each.id for each in many)
 
 
-async def test_another_daemon_is_gone_on_with_and_nothing_is_told_twice_or_missed(
+async def test_what_was_looked_up_is_not_followed_by_what_came_before_it(
     autojump_clock: MockClock, daemon: Daemon, desk: Desk
 ) -> None:
+    daemon.tell(alert("a"))
+    look_up = daemon.look_up
+
+    def late(wanted: Wanted) -> Sequence[Mapping[str, Any]]:
+        daemon.deliver()  # between the first question and the look into the history
+        return look_up(wanted)
+
+    daemon.look_up = late  # type: ignore[method-assign]  # once
+    await desk.follow(as_json=True, with_past=True)
+    (line,) = await desk.sees()
+    assert json.loads(line)["deliveries"][0]["status"] == "delivered"
+    assert await desk.sees() == []
+
+
+async def test_another_daemon_is_gone_on_with_and_nothing_is_told_twice_or_missed(
+    autojump_clock: MockClock, daemon: Daemon, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = AT + 120 * SECOND_NS
+    monkeypatch.setattr(time, "time_ns", lambda: later)
     await desk.follow(as_json=True)
     daemon.tell(alert("a"), alert("b"))
     assert told(await desk.sees()) == ["a", "b"]
     daemon.is_there = False
-    daemon.tell(alert("c"))  # its last moments
+    daemon.tell(a_notice("c", at=later, alert=an_alert(id="c", at=later)))  # its last moments
     daemon.deliver()
     await trio.sleep(30)
     daemon.restart()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,23 @@ def test_it_reads_beside_the_writer_what_is_committed_and_holds_nobody_up(databa
         writing.execute("BEGIN IMMEDIATE")
         writing.execute("DELETE FROM history")
         assert len(ids(file)) == 50
+
+
+def test_alerts_and_deliveries_are_of_one_moment(
+    database: Database, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.commit(Batch(AT, [alert("a")], deliveries=[delivery("a", Status.QUEUED)]))
+
+    class Meanwhile(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if "FROM delivery" in sql:
+                database.commit(Batch(AT, [alert("b")], deliveries=[delivery("a", Status.DELIVERED)]))
+            return super().execute(sql, *values)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Meanwhile))
+    (entry,) = reading.history(file, Wanted())
+    assert [each.status for each in entry.deliveries] == [Status.QUEUED]
+    assert ids(file) == ["a", "b"]
 
 
 def test_without_a_database_it_says_so_and_makes_none(file: Path) -> None:
