@@ -16,7 +16,7 @@ from pathlib import Path
 from engine import kst
 from engine.delivery.parcel import Kept
 from engine.errors import PlaceError
-from engine.evaluation.lifecycle import REST, Life, Phase, Tally
+from engine.evaluation.lifecycle import REST, Phase, Tally
 from engine.evaluation.standing import Standing
 from engine.kst import DAY_NS
 from engine.locale import Text
@@ -42,6 +42,7 @@ _MAX_WAL_BYTES = 16_000_000
 _MAGIC = b"SQLite format 3\0"
 NO_DATABASE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What the file is no database by. Every other error is of the disk or of somebody who holds it, and may pass."""
+_NO_ROOM = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN})
 
 
 class DatabaseError(PlaceError):
@@ -143,7 +144,7 @@ class Database:
             standings = connection.execute(_STANDINGS, (day,)).fetchall()
             known = connection.execute("SELECT id FROM history WHERE at >= ?", (kst.day_start(day),)).fetchall()
         mark, checkpoint = progress or (None, None)
-        return Past(mark, checkpoint, tuple(map(_standing, standings)), frozenset(each for (each,) in known))
+        return Past(mark, checkpoint, tuple(map(rows.standing, standings)), frozenset(each for (each,) in known))
 
     def undelivered(self) -> tuple[Kept, ...]:
         """What waits or was in flight when the last run ended, and what its readers were not told was given up.
@@ -171,15 +172,29 @@ class Database:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection:
+        with self._in_our_words():
+            connection = self._connected()
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._in_our_words():
+            try:
+                connection = self._connected()
+            except sqlite3.OperationalError as error:
+                if primary(error) not in _NO_ROOM:
+                    raise
+                with _alone(self._path) as connection:
+                    yield connection
+            else:
+                yield connection
+
+    @contextlib.contextmanager
+    def _in_our_words(self) -> Iterator[None]:
         try:
-            yield self._connected()
+            yield
         except _NotOursError as error:
             raise DatabaseError(self._path, Text(f"is broken: {error}", f"손상되었습니다: {error}")) from error
         except sqlite3.Error as error:
@@ -258,12 +273,6 @@ def _put_standings(connection: sqlite3.Connection, standings: Sequence[Standing]
     connection.executemany("DELETE FROM standing WHERE rule = ? AND symbol = ?", gone)
 
 
-def _standing(row: tuple[str, str, str, str, int, int | None, int | None, int, int, int | None]) -> Standing:
-    rule, symbol, fingerprint, phase, since, unmet_since, told_at, repeats, sent, sent_at = row
-    life = Life(Phase(phase), since, unmet_since, told_at, repeats)
-    return Standing(rule, symbol, fingerprint, REST if life == REST else life, Tally(sent, sent_at))
-
-
 def _forget_the_oldest(connection: sqlite3.Connection, mark: int, brought: int) -> None:
     """In pieces, so that the first commit after a long time away is not one of minutes."""
     piece = PIECE + brought
@@ -332,6 +341,17 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[sqlite3.Connection]:
+    """To read where there is no room even for the index beside the log: it is in memory, and nobody else gets in."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        if pragma(connection, "user_version") != VERSION:
+            raise sqlite3.OperationalError("there is no room to bring it to this version")
+        yield connection
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from engine.alert import Alert, State, Suppression
 from engine.delivery.notice import Notice
 from engine.delivery.parcel import Delivery, Kept, Status
+from engine.evaluation.lifecycle import REST, Life, Phase, Tally
+from engine.evaluation.standing import Standing
 from engine.kst import SECOND_NS
 from engine.rules.model import Severity
 from engine.store.batch import ENDED, Ending
@@ -51,6 +53,12 @@ def delivery(row: tuple[Any, ...]) -> Delivery:
 def kept(row: tuple[Any, ...]) -> Kept:
     at, line, letter, *rest = row
     return Kept(_notice(at, json.loads(line), json.loads(letter)), delivery(tuple(rest)))
+
+
+def standing(row: tuple[str, str, str, str, int, int | None, int | None, int, int, int | None]) -> Standing:
+    rule, symbol, fingerprint, phase, since, unmet_since, told_at, repeats, sent, sent_at = row
+    life = Life(Phase(phase), since, unmet_since, told_at, repeats)
+    return Standing(rule, symbol, fingerprint, REST if life == REST else life, Tally(sent, sent_at))
 
 
 def _letter(notice: Notice) -> str | None:
