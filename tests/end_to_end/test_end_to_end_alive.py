@@ -194,3 +194,18 @@ async def test_messages_whose_target_is_gone_are_told_at_the_start(
     assert "kind=target-gone severity=warning" in caplog.text
     assert "Undelivered messages without a target: 1" in caplog.text
     assert made._upkeep.troubled(What.UNREAD) == ("cannot be used: EIO",)
+
+
+async def test_the_keeper_s_lag_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, LIVE)
+    (tmp_path / "state" / "kis-KRX").mkdir(parents=True)
+    prepared = ready.prepare(tmp_path / "config.toml", {}, ())
+    files = state_files.opened(prepared.plan.configuration, 0)
+    made = _Daemon(prepared, prepared.plan.configuration.settings.feed, files)
+    said: list[str] = []
+    monkeypatch.setattr(made._evaluating.keeper, "lag_s", lambda: 2.5)
+    monkeypatch.setattr(made._evaluating, "say", lambda notices: said.extend(notice.title for notice in notices))
+    for _ in range(5):
+        made._look_at_delivery()
+    files.database.close()
+    assert said == ["⚠️ pgmwatch · Storing lags by 2.5 s"]

@@ -1,7 +1,7 @@
 """Targets that take no messages: what is told of them, when, to whom, and how seldom."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from incident_stage import at, kinds
@@ -12,6 +12,7 @@ from engine.delivery.outbox import Outbox, TargetStatus
 from engine.delivery.parcel import Delivery, Status
 from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused, Unknown
 from engine.incidents.delivering import Delivering
+from engine.incidents.targets import Found, Watch
 from engine.kst import SECOND_NS
 from engine.locale import Locale
 from engine.rules.model import Severity
@@ -279,3 +280,49 @@ def test_a_database_that_takes_its_time_is_told_when_it_lasts_and_when_it_is_ove
     (over,) = chats.run(60)
     assert over.title == "✅ pgmwatch · Storing keeps up again"
     assert "It lagged by up to 2.0 s, from 12:00:00 to 12:01:13." in over.message
+
+
+def test_only_what_came_of_this_incident_is_counted() -> None:
+    chats = Chats()
+    for _ in range(2):
+        for _ in range(5):  # while all is well
+            chats.fire("desk")
+            chats.run(10)
+        chats.answers["d"] = DOWN
+        chats.fire("desk")
+        chats.run(TTL_S + 1)
+        chats.fire("desk")
+        chats.run(10)
+        chats.answers["d"] = OK
+        chats.run(20)
+    assert kinds(chats.told) == ["target-failing", "target-back"] * 2
+    assert all(back.message.endswith("late: 1. Given up: 1.") for back in chats.told[1::2])
+
+
+def test_a_target_with_always_something_to_do_does_not_hang() -> None:
+    watch, (status,) = Watch(TTL_S * SECOND_NS, 0), Outbox([DESK]).status()
+    for second in range(600):
+        busy = replace(status, queued=1, attempting=1, delivered=second // 50)
+        assert watch.look(NOON + second * SECOND_NS, [busy]) == Found()
+
+
+def test_another_one_that_fails_already_is_no_one_to_tell_it_by() -> None:
+    chats = Chats(addresses=(DESK, PHONE, TERMINAL), ops=("desk",))
+    chats.answers["d"] = DOWN
+    chats.fire("desk")
+    chats.run(70)
+    chats.answers["p"] = DOWN
+    chats.fire("phone")
+    chats.run(70)
+    assert chats.got["t"] == ["target-failing", "target-failing"]
+
+
+def test_several_that_fail_and_are_named_for_it_read_of_it_when_they_are_back() -> None:
+    chats = Chats(addresses=(DESK, PHONE, TERMINAL), ops=("desk", "phone", "terminal"))
+    chats.answers |= {"d": DOWN, "p": DOWN}
+    chats.fire("desk", "phone")
+    chats.run(70)
+    chats.answers.clear()
+    chats.run(60)
+    assert all(got[-2:] == ["target-failing", "target-back"] for got in chats.got.values())
+    assert set(chats.got) == {"d", "p", "t"}
