@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from engine import __version__, kst, state_files
 from engine.answers import Answers
+from engine.charts.charts import Charts
 from engine.clock import Clock
 from engine.config.model import Account, Settings, Source
 from engine.config.model import Feed as FeedSettings
@@ -40,7 +41,7 @@ from engine.simulator import server as simulator
 from engine.simulator.scenario import Scenario
 from engine.state_files import StateFiles
 from engine.stopping import ENDED, REFUSED, Stopping
-from engine.stream import Start
+from engine.stream import Event, Start
 from engine.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -138,9 +139,12 @@ class _Daemon:
         self._clock = clock = Clock() if self._player is None else self._player.clock
         self._started = clock.now()
         self._outbox = Outbox(target.address for target in prepared.targets)
-        self._delivery = Delivery(self._outbox, clock, alerts=self._settings.alerts, locale=self._settings.locale)
-        self._delivery.add(prepared.targets)
         self._evaluating = Evaluating(prepared.plan, clock, files, self._outbox, self._on_gap)
+        alerts, locale, hours = self._settings.alerts, self._settings.locale, self._configuration.hours()
+        self._charts = Charts(self._evaluating.engine, self._evaluating.in_force, hours, locale)
+        self._charts.follow(prepared.plan.rules, prepared.targets)
+        self._delivery = Delivery(self._outbox, clock, alerts=alerts, locale=locale, draw=self._charts.picture)
+        self._delivery.add(prepared.targets)
         self._outbox.keep_in(self._evaluating.keeper)
         self._gone = self._outbox.resume(files.undelivered, files.past.known, self._started)
         self._upstream: Upstream | Player = self._player or Upstream(
@@ -234,7 +238,7 @@ class _Daemon:
         if self._player is None:
             background.start_soon(self._evaluating.run)
             await silences.read()
-            unused = await self._evaluating.begin()
+            unused = await self._evaluating.begin(partial(self._charts.recalling, until=self._started))
             self._evaluating.say(self._upkeep.trouble(What.PAST, unused, self._clock.now()))
             self._edited.say_if_nothing_is_watched()
         else:
@@ -246,11 +250,15 @@ class _Daemon:
 
     async def _play(self, player: Player, stopping: Stopping) -> None:
         """Recordings instead of a market; the run ends with them."""
-        end = await player.play(self._evaluating.apply)
+        end = await player.play(self._apply)
         if end is not None:
             self._evaluating.advance(end)
         log.info("replay ended")
         stopping.end(ENDED)
+
+    def _apply(self, event: Event) -> None:
+        self._evaluating.apply(event)
+        self._charts.look()
 
     async def _deliver(self, stopping: Stopping, drain: trio.Event, drained: trio.Event) -> None:
         await self._delivery.run(drain, drain_s=stopping.left_s)
@@ -271,6 +279,7 @@ class _Daemon:
                 self._look_at_disk()
                 self._look_at_delivery()
                 self._evaluating.keep_changes()
+                self._look_for_charts()
                 self._looked_s = trio.current_time()
                 await trio.sleep(_LOOK_S)
             nursery.cancel_scope.cancel()
@@ -292,6 +301,13 @@ class _Daemon:
             failing=self._delivering.failing(now),
         )
         return ailments(vitals, self._hours)
+
+    def _look_for_charts(self) -> None:
+        """Not while the past is learned in a thread, nor of a replay, whose every line is looked at."""
+        ready = self._edited.ready
+        self._charts.follow(ready.plan.rules, ready.targets)
+        if self._player is None and not self._evaluating.evaluator.is_held:
+            self._charts.look()
 
     def _look_at_feeds(self, stopping: Stopping) -> None:
         feeds, now = self._upstream.status(), self._clock.now()

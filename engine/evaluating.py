@@ -84,9 +84,10 @@ class Evaluating:
             nursery.start_soon(self.keeper.run)
             nursery.start_soon(self.evaluator.run)
 
-    async def begin(self) -> str | None:
+    async def begin(self, through: Callable[[Iterable[Event]], Iterable[Event]] = iter) -> str | None:
         """Bring the engine to where the last run left off, beside the feeds; what they bring is evaluated then.
 
+        What was recorded goes `through` there, in the thread that learns it: it must give on each event as it is.
         → why not all that was remembered could be used.
         """
         began, past = trio.current_time(), self._files.past
@@ -94,7 +95,7 @@ class Evaluating:
         gc.disable()  # a million records that stay would be looked through again and again: a third of the time
         try:
             found = await trio.to_thread.run_sync(
-                lambda: restart.recover(self.engine, recorded.events(), past, self._started),
+                lambda: restart.recover(self.engine, through(recorded.events()), past, self._started),
                 abandon_on_cancel=True,
             )
         finally:

@@ -71,8 +71,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "undelivered": {"clock", "delivery", "keeper", "ops", "store"},
     "daemon": {
-        "answers", "clock", "delivery", "edited", "evaluating", "heartbeat", "incidents", "ops", "ready", "replay",
-        "simulator", "state_files", "stopping", "store", "upstream",
+        "answers", "charts", "clock", "delivery", "edited", "evaluating", "heartbeat", "incidents", "ops", "ready",
+        "replay", "simulator", "state_files", "stopping", "store", "upstream",
     },
     "commands": {
         "config", "daemon", "delivery", "evaluation", "files", "log", "ops", "ready", "recording", "replay", "rules",
