@@ -83,12 +83,12 @@ def is_over(delivery: Mapping[str, Any]) -> bool:
 
 def lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
     """The data of `of_line`, for people: when and what, then a line for each target."""
-    return [head(found, locale), *_delivery_lines(found, locale)]
+    return [head(found, locale), *_delivery_lines(found, found["deliveries"], locale)]
 
 
 def new_lines(found: Mapping[str, Any], locale: Locale) -> list[str]:
-    """As `lines`, of what has just come: who gets it is told when it is there."""
-    return [head(found, locale), *([] if found["deliveries"] else _delivery_lines(found, locale))]
+    """As `lines`, of what has just come: that somebody gets it is told when it is there."""
+    return [head(found, locale), *_delivery_lines(found, filter(is_over, found["deliveries"]), locale)]
 
 
 def end_line(found: Mapping[str, Any], delivery: Mapping[str, Any], locale: Locale) -> str:
@@ -141,8 +141,8 @@ def _not_sent(found: Mapping[str, Any], locale: Locale) -> str:
     return f" ({words.NOT_SENT[Suppression(suppressed)].of(locale)})" if suppressed else ""
 
 
-def _delivery_lines(found: Mapping[str, Any], locale: Locale) -> Iterator[str]:
-    for delivery in found["deliveries"]:
+def _delivery_lines(found: Mapping[str, Any], shown: Iterable[Mapping[str, Any]], locale: Locale) -> Iterator[str]:
+    for delivery in shown:
         yield f"  {delivery_line(found, delivery, locale)}"
     nobody = not found["deliveries"] and not found.get("suppressed") and found.get("state") != "ended"
     if nobody:

@@ -207,6 +207,9 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     version = pragma(connection, "user_version")
     if pragma(connection, "application_id") != APPLICATION_ID:
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if not tables:
+            raise NoDatabaseError(path)  # it is being made
         why = Text("is no database of pgmwatch", "pgmwatch의 데이터베이스가 아닙니다")
         raise DatabaseError(path, why)
     if version > VERSION:

@@ -155,6 +155,8 @@ def test_that_nobody_was_told_is_said_where_somebody_should_have_been() -> None:
 def test_what_is_new_is_told_without_those_who_only_wait() -> None:
     found = history.of_line(alert().to_json(), [delivery(Status.QUEUED)])
     assert history.new_lines(found, Locale.EN) == lines(alert())[:1]
+    over = [delivery(Status.DELIVERED, attempts=1), delivery(Status.QUEUED)]
+    assert history.new_lines(history.of_line(alert().to_json(), over), Locale.EN) == lines(alert(), over[0])
     found["deliveries"] = []
     assert history.new_lines(found, Locale.EN) == lines(alert())
 

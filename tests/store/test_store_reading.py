@@ -196,6 +196,10 @@ def test_without_a_database_it_says_so_and_makes_none(file: Path) -> None:
     with pytest.raises(NoDatabaseError):
         reading.dead(file, Chosen())
     assert file.stat().st_size == 0
+    with closing(sqlite3.connect(file)) as making:
+        making.execute("PRAGMA journal_mode = WAL")  # as a first start does before it makes tables
+        with pytest.raises(NoDatabaseError):
+            reading.history(file, Wanted())
 
 
 @pytest.mark.parametrize(
