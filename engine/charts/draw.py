@@ -223,7 +223,7 @@ def _numbers(pen: ImageDraw.ImageDraw, frame: _Frame, tags: Sequence[_Tag]) -> N
     for tick, label in zip(frame.scale.ticks, frame.scale.labels, strict=True):
         y = frame.y(tick)
         if all(abs(y - tag.y) >= 30 for tag in placed):
-            _text(pen, (frame.right + 14, y), label, 24, GRAY)
+            _text(pen, (frame.right + 14, min(y, _BOTTOM - 12)), label, 24, GRAY)
     for tag in placed:
         _draw_tag(pen, frame.right, tag)
 

@@ -103,6 +103,9 @@ CASES: Mapping[str, Figure] = {
     ),
     "a threshold far away": figure(condition("net_volume[5m]", outside=(-5_000_000, 80_000)), 10_000, 81_234),
     "flat": figure(condition("sell_volume", above=99), 100, 100),
+    "all at the foot": figure(
+        condition("net_value[5m]", below=-5_000_000_000, reset=-4_990_000_000), 60_000_000_000, -5_010_000_000
+    ),
     "not so": figure(condition("net_volume[5m]", above=100_000), 90_000, 50_000, so=False),
     "before the open": figure(condition("net_resting", above=5), 0, 8, time="08:41:00", looks=100, gaps=((50, 60),)),
     "over midnight": figure(condition("net_volume", above=1_000), 900, 1_001, time="00:10:00"),

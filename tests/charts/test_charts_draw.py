@@ -342,6 +342,7 @@ def test_any_figure_can_be_drawn_and_read(shown: Figure) -> None:
     for text, (left, top, right, bottom) in found:
         assert 0 <= left <= right <= WIDTH, text
         assert 0 <= top <= bottom <= HEIGHT, text
+    assert list(overlapping(found)) == []
     assert all(low < high for low, high in shown.unknown)
 
 
