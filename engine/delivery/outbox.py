@@ -390,7 +390,7 @@ class Outbox:
 
     def _refused(self, lane: _Lane, batch: Batch, outcome: Refused, now: int) -> None:
         lane.refused += len(batch.parcels)
-        tried = [parcel.tried(may_repeat=False) for parcel in batch.parcels]
+        tried = [parcel.tried(may_repeat=outcome.in_part) for parcel in batch.parcels]
         # A list that is refused as well is not tried again and again; the history has what stood in it.
         listed = [] if tried else [_listed(each) for each in lane.forget_unsent(lane.listing)]
         self._keep([*(parcel.delivery(Status.REFUSED, now, outcome.reason) for parcel in tried), *listed])

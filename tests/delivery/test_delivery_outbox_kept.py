@@ -348,3 +348,14 @@ class NothingStoredIsLost(RuleBasedStateMachine):
 
 NothingStoredIsLost.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 test_nothing_stored_is_lost = NothingStoredIsLost.TestCase
+
+
+def test_what_was_refused_after_a_part_of_it_was_taken_may_repeat_when_it_is_sent_after_all() -> None:
+    """A picture was taken and its text was not; sent again on request, it came a second time without a word."""
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("n1"))
+    outbox.settle(outbox.claim("d", AT), Refused("no", in_part=True), AT)
+    shelf.store()
+    outbox.revive([each for each in shelf.kept() if each.delivery.status.is_dead], AT)
+    (parcel,) = outbox.claim("d", AT).parcels
+    assert parcel.may_repeat
