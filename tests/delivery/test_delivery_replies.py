@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 import requests
 import trio
-from delivery_samples import a_notice, deliveries, post
+from delivery_samples import AT, a_notice, deliveries, post
 from pydantic import SecretStr
 from receivers import Behaviour, Receiver, listening, reply, reset, until
 from test_delivery_deliver import build, delivering
 
 from engine.delivery import replies, retry, trial
 from engine.delivery.apprise import Service, open_service
+from engine.delivery.outbox import Outbox
 from engine.delivery.reply_codes import MAX_RETRY_AFTER_S
-from engine.delivery.target import Delivered, Failed, Message, Outcome, Refused, Unknown
+from engine.delivery.target import Address, Delivered, Failed, Message, Outcome, Refused, Unknown
 from engine.locale import Locale
 from engine.rules.model import Severity
 
@@ -272,3 +273,11 @@ async def test_a_trial_says_that_it_was_refused() -> None:
     with listening(reply(403)) as hook:
         (result,) = await trial.send(build(hook.url()).targets, Locale.EN)
     assert (result.delivered, result.outcome) == (False, "refused: HTTP 403")
+
+
+@pytest.mark.parametrize("in_part", [True, False])
+def test_what_a_service_took_in_part_and_gets_again_in_halves_may_repeat(in_part: bool) -> None:
+    outbox = Outbox([Address("desk", "desk[1] json", ("desk",))])
+    post(outbox, [a_notice("a"), a_notice("b")], AT)
+    outbox.settle(outbox.claim("desk", AT), Refused("HTTP 400", only_this=True, in_part=in_part), AT)
+    assert [each.may_repeat for each in deliveries(outbox).values()] == [in_part] * 2
