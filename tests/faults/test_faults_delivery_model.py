@@ -105,7 +105,8 @@ class World:
 
     def an_outcome(self) -> Outcome:
         refused = Refused("no", only_this=self.chance.random() < 0.8, in_part=self.chance.random() < 0.3)
-        return self.chance.choice([Delivered(), Failed("no"), Unknown("?"), refused])
+        outcomes: list[Outcome] = [Delivered(), Failed("no"), Unknown("?"), refused]
+        return self.chance.choice(outcomes)
 
     def attempt(self, outbox: Outbox, target: str, outcome: Outcome) -> bool:
         batch = outbox.claim(target, self.now)
