@@ -386,8 +386,7 @@ def _scaled(shape: Callable[..., None], box: Sequence[float], colour: str) -> No
 
 def _hatch(pen: ImageDraw.ImageDraw, left: float, right: float, rows: tuple[float, float], fine: int = _FINE) -> None:
     """Slanted lines over a span of time: nothing is known of it."""
-    top, bottom = rows[0] * fine, rows[1] * fine
-    low, high = left * fine, right * fine
+    top, bottom, low, high = (round(edge * fine) for edge in (*rows, left, right))
     pen.rectangle((low, top, high, bottom), fill=HATCHED)
     tall = bottom - top
     at = low - tall - (low - tall) % (11 * fine)
