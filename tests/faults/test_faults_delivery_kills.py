@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 from fault_hooks import Told, Verdict, judged
-from fault_kills import Point, Tally, can_be_traced, forks, killed, points, spread
-
-pytestmark = pytest.mark.skipif(not can_be_traced(), reason="needs strace and the right to attach it to a process")
+from fault_kills import Point, Tally, forks, killed, need_strace, points, spread
 
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 """Another one tries other calls."""
@@ -31,6 +29,7 @@ def test_the_judge_sees_what_is_lost_and_what_came_twice_without_saying_so() -> 
 
 def tried(folder: Path, few: int | None, *, threads: bool) -> Tally:
     """Kills at `few` calls, spread over all of them, or at each; two at a time."""
+    need_strace()
     (folder / "whole").mkdir()
     with forks() as runner:
         every = points(runner, folder / "whole", threads=threads)

@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fault_kills import DISK, Point, Tally, can_be_traced, failed, forks, points, spread
+from fault_kills import DISK, Point, Tally, failed, forks, need_strace, points, spread
 
-traced = pytest.mark.skipif(not can_be_traced(), reason="needs strace and the right to attach it to a process")
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 """Another one tries other calls."""
 
 
 def tried(folder: Path, few: int | None) -> Tally:
+    need_strace()
     (folder / "whole").mkdir()
     with forks() as runner:
         every = [point for point in points(runner, folder / "whole", threads=False) if point.call in DISK]
@@ -34,7 +34,6 @@ def tried(folder: Path, few: int | None) -> Tally:
         return sum(pool.map(play, (numbered[::2], numbered[1::2])), Tally())
 
 
-@traced
 @pytest.mark.slow  # each fault is two processes: half a second
 def test_a_call_that_fails_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     tally = tried(tmp_path, 12)
@@ -43,7 +42,6 @@ def test_a_call_that_fails_loses_nothing_and_doubles_nothing(tmp_path: Path) -> 
     assert tally.told > 0, tally
 
 
-@traced
 @pytest.mark.soak  # hundreds of faults: each call that the database makes
 def test_every_call_that_fails_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     tally = tried(tmp_path, None)
