@@ -381,6 +381,7 @@ def _set_aside(path: Path) -> Path:
     """
     names = [path.with_name(f"{path.name}.broken-{number}") for number in range(1, MAX_SET_ASIDE + 1)]
     aside = next((name for name in names if not name.exists()), names[-1])
+    path.chmod(0o600)  # whoever broke it may have put it there
     path.replace(aside)
     for ending in ("-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):

@@ -252,6 +252,7 @@ def test_what_is_no_database_is_set_aside_loudly(file: Path, caplog: pytest.LogC
     file.write_bytes(content)
     opened = Database.open(file)
     assert opened.set_aside == file.with_name("state.db.broken-1")
+    assert stat.S_IMODE(opened.set_aside.stat().st_mode) == 0o600
     assert opened.set_aside.read_bytes() == content
     assert "database set aside file=state.db as=state.db.broken-1" in caplog.text
     opened.database.commit(batch(1))
