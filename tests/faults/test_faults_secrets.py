@@ -69,6 +69,8 @@ def test_the_secrets_of_an_installation_are_those_of_its_configuration() -> None
         "CANARYDISCORDtoken0123456789",
         "Canary-Matrix-7a8b",
         "Canary-Mail-9c0d",
+        "ping/Canary-Heart-1b2c",
+        "Canary-Heart-3d4e",
     }
 
 
@@ -92,6 +94,7 @@ level = "debug"
 digest = "0s"
 notify = ["refusing", "echoing", "resetting", "mail", "slack", "telegram", "discord", "matrix", "terminal"]
 ops = ["terminal", "echoing"]
+heartbeat_url = "http://127.0.0.1:{echo}/ping/Canary-Heart-1b2c?key=Canary-Heart-3d4e"
 [notifiers.terminal]
 kind = "terminal"
 [notifiers.refusing]
@@ -219,6 +222,7 @@ async def test_no_secret_is_found_again_whatever_is_done_with_it(tmp_path: Path)
     failing = set(re.findall(r"(?:failed|refused|unknown) target='(\w+\[\d\])", log))
     assert len(failing) == TARGETS, failing
     assert "DEBUG" in log
+    assert any("/ping/" in request.line for request in echoing.requests)
     assert len(approvals) == 2
     assert len(secrets) > 20
     print(f"searched {total.bytes} bytes in {total.places} places for {len(secrets)} secrets")  # noqa: T201  with -s
