@@ -26,6 +26,7 @@ from fault_hooks import NOTHING, Hook, Verdict, hooked, judged
 from short_delivery import DATABASE, IDENTS, Run
 
 from engine.delivery.parcel import Status
+from engine.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 PROGRAM = Path(__file__).with_name("short_delivery.py")
 PATIENCE_S = 30.0
@@ -167,8 +168,27 @@ def spread(every: Sequence[Point], few: int, seed: int) -> list[Point]:
     return [every[chance.randrange(start, end)] for start, end in pairwise(edges)]
 
 
-def points(runner: Forks, folder: Path, *, threads: bool) -> list[Point]:
+def make_old(path: Path, alerts: int) -> None:
+    """As a kill of the first version left it: all of it is still in the log."""
+    made = path.with_name("made.db")
+    with closing(sqlite3.connect(made, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        for statement in (*MIGRATIONS[0], "PRAGMA user_version = 1", f"PRAGMA application_id = {APPLICATION_ID}"):
+            connection.execute(statement)
+        for number in range(alerts):
+            connection.execute(
+                "INSERT INTO history (id, at, rule, symbol, state, line) VALUES (?, ?, 'r', '005930', 'firing', '{}')",
+                (f"old-{number}", time.time_ns()),  # what is older than a year is forgotten
+            )
+        connection.execute("INSERT INTO progress VALUES (1, 5, 'the last checkpoint')")
+        for ending in ("", "-wal"):
+            path.with_name(path.name + ending).write_bytes(made.with_name(made.name + ending).read_bytes())
+
+
+def points(runner: Forks, folder: Path, *, threads: bool, old: int = 0) -> list[Point]:
     """The calls of a run that nobody kills, in no order."""
+    if old:
+        make_old(folder / DATABASE, old)
     trace = folder / "trace"
     with hooked(Hook(ANSWERS[0])) as one, hooked(Hook(ANSWERS[1])) as other:
         run = Run(str(folder), str(folder / "output"), (one.url, other.url), threads=threads)
@@ -183,9 +203,11 @@ def points(runner: Forks, folder: Path, *, threads: bool) -> list[Point]:
     ]  # fmt: skip
 
 
-def killed(runner: Forks, folder: Path, point: Point, *, threads: bool) -> Tally:
-    """One run that is killed there, and one that goes on."""
+def killed(runner: Forks, folder: Path, point: Point, *, threads: bool, old: int = 0) -> Tally:
+    """One run that is killed there, and one that goes on. `old`: alerts in a database of the first version before."""
     folder.mkdir()
+    if old:
+        make_old(folder / DATABASE, old)
     output = folder / "output"
     with hooked(Hook(ANSWERS[0])) as one, hooked(Hook(ANSWERS[1])) as other:
         hooks = (one, other)
@@ -193,13 +215,13 @@ def killed(runner: Forks, folder: Path, point: Point, *, threads: bool) -> Tally
         inject = f"inject={point.call}:signal=KILL:when={point.number}"
         status = runner.play(run, "-o", "/dev/null", "-e", f"trace={point.call}", "-e", inject)
         stored = re.findall(r"^stored (\S+)$", output.read_text(), re.MULTILINE)
-        missing = set(stored) - stored_in(folder / DATABASE)
+        missing = {*stored, *(f"old-{number}" for number in range(old))} - stored_in(folder / DATABASE)
         wrong = [] if status in (0, -signal.SIGKILL) else [f"{point}: ended with {status}: {output.read_text()}"]
         wrong += [f"{point}: said to be stored, and is not: {missing}"] if missing else []
         if status:
             again = runner.play(run)
             wrong += [] if again == 0 else [f"{point}: the second run ended with {again}: {output.read_text()}"]
-    wrong += [f"{point}: {each}" for each in faults_of(folder / DATABASE)]
+    wrong += [f"{point}: {each}" for each in faults_of(folder / DATABASE, old)]
     healthy, resetting = (judged(hook.told, IDENTS) for hook in hooks)
     for hook, found in zip(hooks, (healthy, resetting), strict=True):
         if found.lost or found.unmarked:
@@ -248,12 +270,15 @@ def stored_in(path: Path) -> set[str]:
         return {ident for (ident,) in connection.execute("SELECT id FROM history")}
 
 
-def faults_of(path: Path) -> list[str]:
+def faults_of(path: Path, old: int = 0) -> list[str]:
     """What is wrong with a database that should be whole, with everything delivered to both."""
     with closing(sqlite3.connect(path)) as connection:
         (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
         (notices,) = connection.execute("SELECT count(*) FROM history").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
         rows = connection.execute("SELECT status, count(*) FROM delivery GROUP BY status").fetchall()
     expected = [(Status.DELIVERED.value, len(IDENTS) * len(ANSWERS))]
     found = [] if verdict == "ok" else [f"integrity: {verdict}"]
-    return found + ([] if (notices, rows) == (len(IDENTS), expected) else [f"{notices} notices, deliveries {rows}"])
+    if (notices, rows, version) != (len(IDENTS) + old, expected, VERSION):
+        found.append(f"{notices} notices, deliveries {rows}, version {version}")
+    return found

@@ -117,7 +117,7 @@ async def run(folder: Path, urls: tuple[str, ...], *, failing: bool) -> None:
             if notices:
                 keeper.put(Work(notices=notices, mark=clock.now()))
             await trio.sleep(0.02)
-        while sum(outbox.queued().values()) or len(known | STORED) < NOTICES or keeper.trouble.store:
+        while sum(outbox.queued().values()) or not known.union(STORED).issuperset(IDENTS) or keeper.trouble.store:
             await trio.sleep(0.005)
             if failing:
                 keeper.put(Work(mark=clock.now(), checkpoint="what comes besides"))
