@@ -292,6 +292,8 @@ class _Daemon:
             look_age_ns=int((trio.current_time() - self._looked_s) * SECOND_NS),
             feeds=self._upstream.status(),
             idle_ns=int(self._settings.feed.idle_timeout.total_seconds() * SECOND_NS),
+            unreadable=self._monitor.unreadable,
+            is_all_dropped=self._monitor.is_all_dropped,
             is_recovering=is_live and evaluating.evaluator.is_held,
             evaluated=evaluating.engine.now or 0 if is_live else None,
             lag_ns=evaluating.evaluator.lag_ns,

@@ -5,7 +5,7 @@ that cannot be written is no ailment: it is told by message, and what is watched
 also where others work: whoever reads only that one hears nothing, and takes it for a calm market.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -37,6 +37,10 @@ class What(StrEnum):
     """It is up, and data is missing out of the ordinary."""
     UNWATCHED = "feed-unwatched"
     """It is up, and the broker has acknowledged no symbol of it."""
+    UNREADABLE = "feed-unreadable"
+    """Data comes, and for a minute none of it could be read."""
+    UNUSABLE = "records-unusable"
+    """It can be read, and for a minute the evaluation has dropped all of it."""
     EVALUATION = "evaluation"
     """It has not come forward."""
     LAG = "lag"
@@ -63,6 +67,10 @@ class Vitals:
     feeds: Sequence[Status]
     idle_ns: int
     """After which a feed takes a connection for dead."""
+    unreadable: Collection[str]
+    """Accounts of whose data none can be read."""
+    is_all_dropped: bool
+    """The evaluation can use no record."""
     is_recovering: bool
     evaluated: int | None
     """Up to when; None where a recording is played, which has a time of its own."""
@@ -90,6 +98,8 @@ def _of_the_watch(vitals: Vitals) -> Iterator[Ailment]:
         yield Ailment(What.RECOVERING)
     elif vitals.evaluated is not None and vitals.now - vitals.evaluated > STALE_NS:
         yield Ailment(What.EVALUATION)
+    if vitals.is_all_dropped:
+        yield Ailment(What.UNUSABLE)
     if vitals.lag_ns > BEHIND_NS:
         yield Ailment(What.LAG)
 
@@ -110,6 +120,8 @@ def _of_feed(feed: Status, vitals: Vitals) -> What | None:
         return What.UNHEARD
     if not feed.subscribed:
         return What.UNWATCHED
+    if feed.account in vitals.unreadable:
+        return What.UNREADABLE
     return What.SILENT if feed.silent_since is not None else None
 
 

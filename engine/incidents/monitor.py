@@ -101,6 +101,16 @@ class Monitor:
             *self._look_at_time(now, ahead_ns, lag_ns),
         ]
 
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Accounts of whose data nothing can be read, as of the last look."""
+        return self._readability.blind
+
+    @property
+    def is_all_dropped(self) -> bool:
+        """Data comes, and the evaluation can use none of it."""
+        return self._evaluated.is_blind
+
     def gap(self, now: int, since: int, why: Gap) -> list[Notice]:
         """A gap that is not the feed's, up to now; `now - since` is how long, or how far a clock was set."""
         untold = self._gaps.look(now, since, why)

@@ -33,6 +33,8 @@ class Reader:
 
     def __init__(self, hours: Hours) -> None:
         self._hours = hours
+        self.is_blind = False
+        """As of the last look, whether that was worth a message or not."""
         self._good = self._bad = 0
         """How many there were when the last good one came."""
         self._since: int | None = None
@@ -45,14 +47,15 @@ class Reader:
     def look(self, now: int, good: int, bad: int) -> Blind | None:
         """What is to be told now. `good` and `bad` count parts, and grow."""
         if good != self._good:
-            self._good, self._bad, self._since = good, bad, now
+            self._good, self._bad, self._since, self.is_blind = good, bad, now, False
             return self._end()
         if not self._hours.is_open(now):
             self._bad = bad
         count = bad - self._bad
         if not count or self._since is None:
             self._since = now
-        if count < _BLIND_LEAST or now - self._since < _BLIND_NS or self._is_told(now):
+        self.is_blind = count >= _BLIND_LEAST and now - self._since >= _BLIND_NS
+        if not self.is_blind or self._is_told(now):
             return None
         self._told = now
         self._blind = self._since if self._blind is None else self._blind
@@ -90,6 +93,11 @@ class Readability:
     def look(self, now: int, feeds: Sequence[Status]) -> list[Unreadable]:
         found = [(feed, self._look(now, feed)) for feed in feeds]
         return [Unreadable(feed.account, *blind[:2], feed.symbols, blind.is_over) for feed, blind in found if blind]
+
+    @property
+    def blind(self) -> tuple[str, ...]:
+        """Accounts, as of the last look."""
+        return tuple(account for account, reader in self._readers.items() if reader.is_blind)
 
     def _look(self, now: int, feed: Status) -> Blind | None:
         reader = self._readers.setdefault(feed.account, Reader(self._hours))

@@ -107,6 +107,8 @@ _AILMENTS = {
     "feed-unheard": Text("nothing comes from feed {detail}", "피드 {detail}에서 아무것도 오지 않음"),
     "feed-silent": Text("no data from feed {detail}", "피드 {detail} 데이터 없음"),
     "feed-unwatched": Text("feed {detail} has no subscription", "피드 {detail} 구독 없음"),
+    "feed-unreadable": Text("nothing from feed {detail} can be read", "피드 {detail} 데이터를 읽을 수 없음"),
+    "records-unusable": Text("no record can be evaluated", "평가할 수 있는 레코드 없음"),
     "evaluation": Text("evaluation does not come forward", "평가가 진행되지 않음"),
     "lag": Text("evaluation lags", "평가 지연"),
     "store": Text("alerts are not stored: {detail}", "알림을 저장하지 못함: {detail}"),

@@ -23,9 +23,10 @@ from engine.incidents.upkeep import What
 
 HURRIED = """\
 from engine.heartbeat import beat
-from engine.incidents import targets
+from engine.incidents import reading, targets
 beat.PACE = beat.Pace(interval_s=0.5, again_s=0.1, patience_s=0.5)
 targets.FAILING_NS, targets._WITH_OTHERS_NS, targets._FINE_NS = (n * targets.SECOND_NS for n in (2, 1, 1))
+reading._BLIND_NS = 2 * targets.SECOND_NS
 from engine.cli import main
 main()
 """
@@ -115,6 +116,27 @@ async def test_the_heartbeat_stops_with_the_feed_and_goes_on_with_it(tmp_path: P
         assert pgmwatch.stderr.count("heartbeat ") == 3
         await trio.sleep(1)
     assert len(beats.requests) == after
+
+
+UNREADABLE = """\
+[[fault]]
+do = "field"
+fields = ["sell_volume"]
+value = "(null)"
+at = "3s"
+for = "6s"
+"""
+
+
+@pytest.mark.slow  # data must be unreadable for longer than a moment
+async def test_the_heartbeat_stops_while_data_comes_that_nobody_can_read(tmp_path: Path) -> None:
+    with listening(reply(200)) as beats, listening(reply(200)) as hook:
+        pgmwatch = daemon(tmp_path, beats, hook, hook, scenario=UNREADABLE)
+        async with pgmwatch.running("run") as process:
+            await pgmwatch.until("heartbeat begins")
+            await pgmwatch.until('heartbeat stopped reason="feed-unreadable simulator"')
+            await pgmwatch.until("heartbeat goes on")
+            assert (await ended(process, signal.SIGTERM))[0] == 0
 
 
 async def test_a_heartbeat_that_nobody_hears_disturbs_nothing_and_is_in_the_status(tmp_path: Path) -> None:

@@ -134,6 +134,34 @@ def test_a_feed_that_could_be_read_all_along_is_not_told_to_be_so_again() -> Non
     assert "feed-readable" not in kinds(desk.notices)
 
 
+def test_nothing_passed_for_well_while_data_came_of_which_none_could_be_read() -> None:
+    """The heartbeat went on through it."""
+    desk = Desk(NOON)
+    other = replace(feed("other", up=NOON), records=1)
+    seen: list[tuple[str, ...]] = []
+    for count in range(120):
+        desk.run(1, broken(count, good=100 + (count >= 90)), replace(other, records=count))
+        seen.append(desk.monitor.unreadable)
+    assert (seen[59], seen[61], seen[89], seen[90]) == ((), ("main",), ("main",), ())
+    for count in range(120, 190):  # too soon for another message, and no less blind
+        desk.run(1, broken(count, good=101), other)
+    assert desk.monitor.unreadable == ("main",)
+    assert kinds(desk.notices).count("feed-unreadable") == 1
+    desk.now = at("15:30")
+    desk.run(1, broken(190, good=101), other)
+    assert not desk.monitor.unreadable
+
+
+def test_nothing_passed_for_well_while_every_record_was_dropped_for_its_time() -> None:
+    desk = Desk(NOON)
+    for count in range(61):
+        assert not desk.monitor.is_all_dropped
+        desk.run(1, FINE, counters=counted(early=count))
+    assert desk.monitor.is_all_dropped
+    desk.run(1, FINE, counters=counted(early=62, good=1))
+    assert not desk.monitor.is_all_dropped
+
+
 def test_a_feed_that_stays_unreadable_is_told_again_on_the_next_date() -> None:
     desk = Desk(NOON)
     for count in range(70):
