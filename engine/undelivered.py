@@ -88,7 +88,7 @@ class Undelivered:
 
     async def _find(self, chosen: Chosen, limit: int) -> _Found:
         await self._keeper.stored()
-        if self._keeper.trouble.store is None:
+        if self._keeper.trouble.store is None and not self._keeper.lag_s():  # a disk that hangs is not waited for
             self._decided.clear()
         decided, present = frozenset(self._decided), frozenset(self._outbox.queued())
         try:

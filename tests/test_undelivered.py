@@ -21,6 +21,7 @@ from engine.errors import PgmwatchError
 from engine.keeper import Keeper, Work
 from engine.locale import Locale
 from engine.store import reading
+from engine.store.batch import Batch
 from engine.store.database import Database
 from engine.store.reading import Wanted
 from engine.undelivered import Undelivered
@@ -193,6 +194,26 @@ async def test_while_the_database_refuses_what_was_decided_is_decided(
             ("b", "d"): Status.DISCARDED,
             ("c", "d"): Status.ATTEMPTING,
         }
+
+
+async def test_while_the_disk_hangs_who_asks_again_sends_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was refused and nothing was stored: each further retry queued everything once more, without a mark."""
+    answers, commit = threading.Event(), Database.commit
+
+    def hang(database: Database, batch: Batch) -> None:
+        assert answers.wait(20)
+        commit(database, batch)
+
+    monkeypatch.setattr(keeper, "PATIENCE_S", 0.05)
+    async with working(tmp_path) as desk:
+        await desk.tell("a")
+        await desk.refuse()
+        monkeypatch.setattr(Database, "commit", hang)
+        assert [(await desk.ask("retry"))["queued"] for _ in range(3)] == [1, 0, 0]
+        answers.set()
+        assert desk.outbox.queued()["d"] == 1
+        await desk.kept.caught_up()
+        assert desk.stored() == {("a", "d"): Status.QUEUED}
 
 
 async def test_a_database_that_cannot_be_read_is_an_answer(tmp_path: Path) -> None:

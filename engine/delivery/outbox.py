@@ -193,8 +193,7 @@ class Outbox:
             lane = self._lanes.get(each.delivery.target)
             self._known[each.notice.id] = None
             if each.delivery.status.is_open and lane is None:
-                gone = replace(each.delivery, status=Status.VANISHED, at=now, reason="no longer configured")
-                vanished.append(gone)
+                vanished.append(_parcel(each, now).delivery(Status.VANISHED, now, "no longer configured"))
             elif each.delivery.status.is_open:
                 self._queue(_parcel(each, now))
             elif each.delivery.unlisted and lane is not None:
@@ -218,7 +217,10 @@ class Outbox:
             if each.delivery.target in self._lanes:
                 parcels = [_parcel(each, now)]
             elif parcels := self._parcels(each.notice, now):
-                parcels = [parcel for parcel in parcels if (each.notice.id, parcel.target) not in went]
+                # Another address may lead to the same reader: a mark goes along.
+                may_repeat = each.delivery.may_repeat
+                fresh = [parcel for parcel in parcels if (each.notice.id, parcel.target) not in went]
+                parcels = [replace(parcel, may_repeat=may_repeat) for parcel in fresh]
                 changes.append(_discarded(each, now))
             went.update((each.notice.id, parcel.target) for parcel in parcels)
             for parcel in parcels:

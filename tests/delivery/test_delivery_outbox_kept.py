@@ -257,6 +257,20 @@ def test_what_was_for_several_targets_goes_to_each_present_one_once_and_to_none_
     assert dict(outbox.queued()) == {"n": 1, "k": 1}
 
 
+@pytest.mark.parametrize("next_", [DESK, Address("n", "desk[1] slack", ("desk",))])
+def test_what_was_in_flight_to_a_target_that_is_gone_may_repeat_when_it_is_sent_after_all(next_: Address) -> None:
+    """Killed in the midst of a send, started without that URL, and then with it again, or with a newer token."""
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    outbox.claim("d", AT)
+    shelf.store()
+    _, shelf = again(shelf, PHONE)
+    assert [(each.attempts, each.may_repeat) for each in shelf.stored_.values()] == [(1, True)]
+    outbox, shelf = again(shelf, next_)
+    assert outbox.revive(shelf.kept(), AT) == 1
+    assert outbox.claim(next_.id, AT).parcels[0].may_repeat
+
+
 def test_what_nobody_serves_any_more_stays_dead() -> None:
     outbox, shelf = shelved(DESK)
     posted(outbox, shelf, a_notice("a"))
