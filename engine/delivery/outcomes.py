@@ -33,8 +33,9 @@ _LATER = frozenset({408, 409, 412, 418, 421, 423, 424, 425, 429})
 # Cloudflare says of that.) A 500 or a 503 is the service's own word that it did not.
 _GATEWAY = frozenset({502, 504, 520, 524})
 _ENHANCED = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
-# Unspecified, implementation's own, unavailable, busy, shutting down, too much at once (three of them).
-_BROKER_LATER = frozenset({128, 131, 136, 137, 139, 147, 150, 151, 159})
+# Unspecified, implementation's own, unavailable, busy, shutting down, too much at once (147 to 151, 159), and 156: use
+# another server for the time being.
+_BROKER_LATER = frozenset({128, 131, 136, 137, 139, 147, 150, 151, 156, 159})
 # Too large, not the format it says.
 _BROKER_THIS = frozenset({149, 153})
 
@@ -101,7 +102,8 @@ def of_reply(status: int, said: Said, header_wait_s: float = 0.0) -> Outcome:
         # Slack says no with a 200. A code of tomorrow's is tried again: that costs less than a message.
         return _meant(said.meaning or Meaning.LATER, reason, wait_s) if said.denied else Delivered()
     by_status = _by_status(status)
-    settled = status in _LATER or not 400 <= status < 500
+    # A status that says when is believed before the body, but never that a message was not taken that may have been.
+    settled = (status in _LATER or not 400 <= status < 500) and said.meaning is not Meaning.MAYBE
     return _meant(by_status if settled else said.meaning or by_status, reason, wait_s)
 
 

@@ -11,6 +11,7 @@ import http.client
 import io
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -147,6 +148,12 @@ class _Connection(urllib3.connection.HTTPConnection):
 class _SecureConnection(urllib3.connection.HTTPSConnection):
     response_class = _Response
 
+    def getresponse(self) -> Any:
+        try:
+            return super().getresponse()
+        except ssl.SSLError as error:  # the request is out: under its own name this passes for a failed handshake
+            raise ConnectionAbortedError("TLS failed") from error
+
 
 class _Pool(urllib3.connectionpool.HTTPConnectionPool):
     ConnectionCls = _Connection
@@ -177,7 +184,7 @@ def _retry_after_s(headers: Mapping[str, str]) -> float:
         return reply_codes.seconds(int(asked[:9]))
     try:
         when = parsedate_to_datetime(asked)
-    except ValueError:
+    except (ValueError, OverflowError):  # a zone a million years away
         return 0.0
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return reply_codes.seconds((when - datetime.now(UTC)).total_seconds())

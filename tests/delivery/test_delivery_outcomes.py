@@ -119,6 +119,8 @@ REPLIES: list[tuple[int, Any, Outcome]] = [
     (401, {"errcode": "M_UNKNOWN_TOKEN", "soft_logout": True}, Refused("HTTP 401 m_unknown_token")),
     (413, {"errcode": "M_TOO_LARGE"}, Refused("HTTP 413 m_too_large", only_this=True)),
     (403, {"errcode": "M_SYT_SECRET"}, Refused("HTTP 403")),
+    # one that may have been taken: as a failure it came a second time without a word
+    (500, {"ok": False, "error": "internal_error"}, Unknown("HTTP 500 internal_error")),
     # a body does not overrule a status that says when
     (503, {"ok": False, "error": "invalid_auth"}, Failed("HTTP 503 invalid_auth")),
     (429, {"errcode": "M_FORBIDDEN"}, Failed("HTTP 429 m_forbidden")),
@@ -230,6 +232,8 @@ def test_what_a_mail_server_says(code: int, text: bytes, only_this: bool, outcom
 BROKER: list[tuple[int, Outcome]] = [
     (128, Failed("MQTT 128")),
     (136, Failed("MQTT 136")),
+    (156, Failed("MQTT 156")),
+    (157, Refused("MQTT 157")),
     (149, Refused("MQTT 149", only_this=True)),
     (134, Refused("MQTT 134")),
     (255, Refused("MQTT 255")),

@@ -2,8 +2,11 @@
 
 import json
 import socket
+import ssl
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ import requests
 import trio
 from delivery_samples import AT, a_notice, deliveries, post
 from pydantic import SecretStr
-from receivers import Behaviour, Receiver, listening, reply, reset, until
+from receivers import Behaviour, Receiver, listening, reply, reset, self_signed, until
 from test_delivery_deliver import build, delivering
 
 from engine.delivery import replies, retry, trial
@@ -192,6 +195,10 @@ ADVERSARIAL: dict[str, tuple[Behaviour, Outcome]] = {
     "a pause before now": (says(429, {"retry_after": -35}), Failed("HTTP 429")),
     "a pause that is no number": (says(429, b'{"retry_after": NaN}'), Failed("HTTP 429")),
     "a pause for ever": (says(429, b'{"retry_after": 1e300}'), Failed("HTTP 429", MAX_RETRY_AFTER_S)),
+    "a pause in a zone of its own": (
+        reply(200, f"Retry-After: Mon, 01 Jan 2024 00:00:00 +{'9' * 17}\r\n"),
+        Delivered(),
+    ),
     "a status of its own": (says(299, b""), Delivered()),
     "a status beyond all": (_raw(b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n"), Failed("HTTP 999")),
 }
@@ -205,6 +212,29 @@ def test_a_reply_of_bad_will_is_classed_in_time(name: str) -> None:
         assert service(hook.url(query="?rto=0.3")).send(MESSAGE) == outcome
     assert time.monotonic() - began < 2
     assert len(hook.requests) == 1
+
+
+def test_tls_that_breaks_after_the_request_is_no_failed_handshake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken for one: what the service had got came a second time without a word."""
+    context, taken = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), bytearray()
+    context.load_cert_chain(certificate := self_signed(tmp_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+
+    def take_and_break() -> None:
+        secure = context.wrap_socket(listener.accept()[0], server_side=True)
+        while b"body" not in taken and (more := secure.recv(65536)):
+            taken.extend(more)
+        with socket.socket(fileno=secure.detach()) as broken:
+            broken.sendall(b"no TLS at all\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=take_and_break, daemon=True)
+        thread.start()
+        assert service(f"jsons://127.0.0.1:{listener.getsockname()[1]}").send(MESSAGE) == Unknown("no reply")
+        thread.join(5)
+    assert b"body" in taken
 
 
 def test_a_token_that_a_reply_repeats_is_in_no_reason() -> None:
