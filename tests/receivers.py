@@ -100,7 +100,10 @@ def _read(connection: socket.socket) -> Request | None:
     line, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in lines)}
     while len(body) < int(headers.get("content-length", "0")):
-        body += connection.recv(65536)
+        more = connection.recv(65536)
+        if not more:  # whoever sent it was killed in the midst
+            return None
+        body += more
     return Request(line, headers, body)
 
 
