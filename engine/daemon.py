@@ -334,7 +334,7 @@ class _Daemon:
     def _look_at_disk(self) -> None:
         now, trouble = self._clock.now(), self._evaluating.keeper.trouble
         was_stored = not self._upkeep.troubled(What.STORE)
-        self._evaluating.say(self._upkeep.trouble(What.RECORDING, trouble.recording, now))
-        self._evaluating.say(self._upkeep.trouble(What.STORE, trouble.store, now))
+        self._evaluating.say(self._upkeep.disk(What.RECORDING, trouble.recording, now))
+        self._evaluating.say(self._upkeep.disk(What.STORE, trouble.store, now))
         if trouble.store is None and not was_stored:
             self._evaluating.keep_everything()  # it may be another file by now

@@ -17,6 +17,10 @@ from engine.text import clean
 MAX_NAMED = 5
 """Errors that one message shows; `pgmwatch check` has them all."""
 MAX_REASON = 200
+_FINE_NS = 10 * SECOND_NS
+"""A disk that is nearly full takes something now and then."""
+_BETWEEN_NS = 600 * SECOND_NS
+"""From one message of a disk's trouble to the next, where it was over in between: it must not fill a chat."""
 AGAIN_NS = 60 * SECOND_NS
 """Least time between two messages of one kind: who edits a file saves it many times, and sees the errors in `check`."""
 
@@ -124,14 +128,34 @@ class Upkeep:
         self._notify = tuple(notify)
         self._now: dict[What, tuple[str, ...]] = {}
         self._told: dict[What, tuple[tuple[str, ...], int]] = {}
+        self._fine: dict[What, int] = {}
+        """Since when a disk's trouble that was told is no more."""
+        self._began: dict[What, int] = {}
+        """When a disk's trouble was last told to begin."""
 
     def problems(self, what: What, problems: Sequence[Problem], now: int) -> list[Notice]:
         """A file of the user was read: with these errors, or none."""
         return self._look(what, tuple(problem.text(self._locale) for problem in problems), now)
 
     def trouble(self, what: What, reason: str | None, now: int) -> list[Notice]:
-        """A file of ours can be written (None) or cannot."""
+        """Something of ours is as it should be (None) or is not."""
         return self._look(what, () if reason is None else (reason,), now)
+
+    def disk(self, what: What, reason: str | None, now: int) -> list[Notice]:
+        """A file of ours can be written (None) or cannot, by itself and maybe for a moment; call it every second."""
+        is_told = what in self._told
+        if reason is None:
+            is_early = is_told and now - self._fine.setdefault(what, now) < _FINE_NS
+        else:
+            self._fine.pop(what, None)
+            is_early = not is_told and now - self._began.get(what, now - _BETWEEN_NS) < _BETWEEN_NS
+        if is_early:
+            self._now[what] = () if reason is None else (reason,)
+            return []
+        found = self.trouble(what, reason, now)
+        if found and not is_told:
+            self._began[what] = now
+        return found
 
     def troubled(self, what: What) -> tuple[str, ...]:
         """Why it is in trouble, a line each; empty: it is not."""
