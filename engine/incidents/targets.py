@@ -15,6 +15,8 @@ _REFUSED_NS = 10 * SECOND_NS
 _WITH_OTHERS_NS = 10 * SECOND_NS
 """Who has failed for so long when another one is told, is told with it: most likely the network is gone."""
 _FINE_NS = 10 * SECOND_NS
+_AWAY_NS = 3 * SECOND_NS
+"""Between two looks: nobody was there to send anything either, or the clock was set."""
 _BETWEEN_NS = 600 * SECOND_NS
 """From one message of a target's failing to the next: a line that comes and goes would fill the other chats."""
 
@@ -85,12 +87,17 @@ class Watch:
         self._ttl_ns = ttl_ns
         self._digest_ns = digest_ns
         self._targets: dict[str, _Target] = {}
+        self._looked = self._here = 0
+        """When last, and since when each second."""
 
     def look(self, now: int, targets: Sequence[TargetStatus]) -> Found:
         """What is to be told now; from now on it counts as told. Call it every second."""
+        if now - self._looked > _AWAY_NS:
+            self._here = now
+        self._looked = now
         for status in targets:
             known = self._targets.setdefault(status.address.id, _Target(status, now))
-            known.see(now, status, FAILING_NS + status.address.spacing_ns + self._digest_ns)
+            known.see(now, self._here, status, FAILING_NS + status.address.spacing_ns + self._digest_ns)
         all_of_them = tuple(self._targets.values())
         backs = tuple(each.end(now) for each in all_of_them if each.is_over(now))
         failing: tuple[Failing, ...] = ()
@@ -119,6 +126,7 @@ class Watch:
 class _Target:
     def __init__(self, status: TargetStatus, now: int) -> None:
         self.status = status
+        self._here = now
         self.since: int | None = None
         """Since when it takes nothing; also for the first seconds in which it takes something again."""
         self._well = replace(status, delivered=0, failed=0, unknown=0, refused=0, expired=0, dropped=0)
@@ -132,12 +140,16 @@ class _Target:
         """Refusals that were told, in whatever message."""
         self._told_disliked: int | None = None
 
-    def see(self, now: int, status: TargetStatus, patience_ns: int) -> None:
-        """`patience_ns`: how long nothing may come of what waits."""
+    def see(self, now: int, here: int, status: TargetStatus, patience_ns: int) -> None:
+        """`here`: since when somebody looks and sends without a break; what was before says nothing of the target.
+
+        `patience_ns`: how long nothing may come of what waits.
+        """
+        self._here = here
         if _outcomes(status) != _outcomes(self.status) or not status.queued + status.attempting:
             self._moved = now
         self.status = status
-        self._hangs = now - self._moved >= patience_ns and status.failing_since is None
+        self._hangs = now - max(self._moved, here) >= patience_ns and status.failing_since is None
         since = self._moved if self._hangs else status.failing_since
         if since is not None:
             self.since = since if self.since is None else self.since
@@ -148,7 +160,7 @@ class _Target:
             self.since, self._well = None, status
 
     def fails_for(self, now: int, ns: int) -> bool:
-        return self.since is not None and self._fine is None and now - self.since >= ns
+        return self.since is not None and self._fine is None and now - max(self.since, self._here) >= ns
 
     def is_due(self, now: int) -> bool:
         limit_ns = _REFUSED_NS if self._how() is How.REFUSES else FAILING_NS

@@ -306,6 +306,20 @@ def test_a_target_with_always_something_to_do_does_not_hang() -> None:
         assert watch.look(NOON + second * SECOND_NS, [busy]) == Found()
 
 
+@pytest.mark.parametrize("before", [None, DOWN])
+def test_a_machine_that_slept_took_what_waited_for_a_target_that_does_not_work(before: Outcome | None) -> None:
+    """Ten minutes had passed on the clock, and nobody had been there to send anything."""
+    chats = Chats()
+    chats.answers["d"] = before
+    chats.fire("desk")
+    chats.run(5)
+    chats.now += 600 * SECOND_NS
+    assert chats.run(59) == []
+    assert chats.watch.failing(chats.now - SECOND_NS) == ()
+    (failing,) = chats.run(10)
+    assert "since 12:00:00" in failing.message
+
+
 def test_another_one_that_fails_already_is_no_one_to_tell_it_by() -> None:
     chats = Chats(addresses=(DESK, PHONE, TERMINAL), ops=("desk",))
     chats.answers["d"] = DOWN
