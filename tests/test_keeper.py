@@ -18,10 +18,12 @@ from engine.evaluation.lifecycle import Life, Phase, Tally
 from engine.evaluation.standing import Standing
 from engine.keeper import Keeper, Trouble, Work
 from engine.kst import SECOND_NS, day_of, day_start
+from engine.locale import Text
 from engine.recording import reader
 from engine.recording.writer import Writer
 from engine.rules.model import Severity
-from engine.store.database import Database
+from engine.store.batch import Batch
+from engine.store.database import Database, DatabaseError
 from engine.stream import Alive, Down, Event, Start, Up
 
 DAY = day_of(date(2026, 11, 20))
@@ -331,3 +333,46 @@ async def test_who_waited_in_vain_for_a_disk_that_hangs_finds_the_alerts_told(
             assert [parcel.notice for parcel in desk.parcels] == [notice(each) for each in range(number + 1)]
             desk.writer.answers.set()
             await kept.caught_up()
+
+
+async def test_a_step_of_a_delivery_does_not_take_the_mark_back(tmp_path: Path) -> None:
+    """It says nothing of what is evaluated: a start from nought would have told the whole day once more."""
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON + 5))
+        await until(lambda: bool(desk.told))
+        kept.keep([desk.parcels[0].delivery(Status.ATTEMPTING, NOON)])
+        await kept.stored()
+    assert Database.open(tmp_path / "state.db").database.past(DAY).mark == NOON + 5
+
+
+async def test_an_end_that_takes_too_long_tells_what_is_not_stored(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as (desk, kept):
+        desk.writer.answers.clear()
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        with trio.move_on_after(0.1):
+            await kept.finish()
+        assert desk.told == [notice(0)]
+
+
+async def test_of_what_a_database_refuses_so_much_is_kept_in_memory_and_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("RETRY_S", 0.0), ("MAX_UNSTORED", 3), ("MAX_UNSTORED_DELIVERIES", 2)):
+        monkeypatch.setattr(keeper, name, value)
+    commit = Database.commit
+
+    def refuse(database: Database, _: Batch) -> None:
+        raise DatabaseError(database_file, Text("no", "no"))
+
+    database_file = tmp_path / "state.db"
+    async with keeping(tmp_path) as (desk, kept):
+        monkeypatch.setattr(Database, "commit", refuse)
+        for number in range(5):
+            kept.put(Work(notices=(notice(number),), mark=NOON + number))
+            await kept.stored()
+        monkeypatch.setattr(Database, "commit", commit)
+        kept.put(Work(mark=NOON + 5, checkpoint="{}"))
+        await kept.stored()
+        assert desk.stored() == [notice(number).id for number in (2, 3, 4)]
+        assert sorted(desk.steps()) == [notice(number).id for number in (3, 4)]
+        assert len(desk.told) == 5

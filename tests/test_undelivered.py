@@ -104,6 +104,15 @@ async def test_who_asks_twice_or_at_the_same_time_sends_once(tmp_path: Path) -> 
         assert desk.outbox.queued()["d"] == 1
 
 
+async def test_what_is_refused_once_more_is_listed_again(tmp_path: Path) -> None:
+    async with working(tmp_path) as desk:
+        await desk.tell("a")
+        for _ in range(3):
+            await desk.refuse()
+            assert await desk.dead() == ["a"]
+            assert (await desk.ask("retry"))["queued"] == 1
+
+
 async def test_what_is_dropped_is_gone_from_the_list_and_kept_in_the_history(tmp_path: Path) -> None:
     async with working(tmp_path) as desk:
         await desk.tell("a", "b")

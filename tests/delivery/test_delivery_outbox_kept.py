@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from engine.delivery import outbox as module
 from engine.delivery.message import Unsent
 from engine.delivery.notice import Notice
 from engine.delivery.outbox import Outbox
@@ -192,10 +193,11 @@ def test_what_is_refused_is_dead_and_the_next_is_tried() -> None:
     assert outbox.status()[0].failing_since == AT
 
 
-def test_one_that_cannot_be_told_takes_no_other_with_it() -> None:
+@pytest.mark.parametrize(("count", "most"), [(8, 10), (100, 30)])
+def test_one_that_cannot_be_told_takes_no_other_with_it(count: int, most: int) -> None:
     """A web hook refused a digest of eight because of a character in one of them, and all eight were lost."""
     outbox, shelf = shelved(DESK)
-    posted(outbox, shelf, *(a_notice(f"n{number}") for number in range(8)))
+    posted(outbox, shelf, *(a_notice(f"n{number}") for number in range(count)))
     attempts = 0
     while outbox.waiting("d") is not None:
         batch = outbox.claim("d", AT)
@@ -205,7 +207,18 @@ def test_one_that_cannot_be_told_takes_no_other_with_it() -> None:
     shelf.store()
     refused = [ident for ident, status in shelf.statuses().items() if status is Status.REFUSED]
     assert refused == ["n5"]
-    assert attempts <= 10
+    assert attempts <= most
+
+
+def test_a_target_that_took_a_half_is_told_all_that_waits_at_once() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, *(a_notice(f"n{number}") for number in range(8)))
+    outbox.settle(outbox.claim("d", AT), Refused("HTTP 400", only_this=True), AT)
+    half = outbox.claim("d", AT)
+    assert len(half.parcels) == 4
+    outbox.settle(half, Delivered(), AT)
+    posted(outbox, shelf, a_notice("next"))
+    assert len(outbox.claim("d", AT).parcels) == 5
 
 
 def test_the_failing_of_a_target_is_told_through_another_one_whoever_it_is() -> None:
@@ -373,3 +386,34 @@ def test_what_was_refused_after_a_part_of_it_was_taken_may_repeat_when_it_is_sen
     outbox.revive([each for each in shelf.kept() if each.delivery.status.is_dead], AT)
     (parcel,) = outbox.claim("d", AT).parcels
     assert parcel.may_repeat
+
+
+def test_of_what_was_given_up_the_newest_are_listed_and_no_start_finds_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNSENT", 3)
+    outbox, shelf = shelved(DESK)
+    for number in range(5):
+        posted(outbox, shelf, a_notice(f"n{number}", at=AT + number))
+        outbox.expire("d", 1, AT + number + 1)
+    shelf.store()
+    assert outbox.claim("d", AT + 9).unsent.total == 3
+    assert [each.notice.id for each in shelf.undelivered()] == ["n2", "n3", "n4"]
+    assert set(shelf.statuses().values()) == {Status.EXPIRED}
+
+
+def test_of_what_is_known_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_KNOWN", 3)
+    outbox, _ = shelved(DESK)
+    outbox.route([a_notice(f"n{number}") for number in range(5)], AT)
+    assert [parcel.notice.id for parcel in outbox.route([a_notice(f"n{number}") for number in range(2, 5)], AT)] == []
+    assert len(outbox.route([a_notice("n0")], AT)) == 1
+
+
+def test_what_waits_from_an_earlier_day_is_known_as_well() -> None:
+    """The ids that a start is given are the day's; what it goes on with may be older."""
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    outbox = Outbox([DESK])
+    outbox.resume(shelf.undelivered(), (), AT)
+    assert outbox.route([a_notice("a")], AT) == ()

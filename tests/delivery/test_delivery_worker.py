@@ -9,6 +9,7 @@ import pytest
 import trio
 from delivery_samples import a_notice, an_alert, deliveries, post
 
+from engine.alert import State
 from engine.clock import Clock
 from engine.config.model import Alerts
 from engine.delivery.deliver import Delivery
@@ -242,6 +243,34 @@ async def test_a_refused_message_is_not_repeated_and_the_next_one_is_tried(
     assert house.store.status()[0].refused == 2
 
 
+async def test_what_comes_after_a_refusal_does_not_wait_for_it(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    async def dislikes_the_first(attempt: int) -> Outcome:
+        return Refused("HTTP 400", only_this=True) if attempt == 1 else Delivered()
+
+    target = Fake(dislikes_the_first)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(0.1)
+    house.commit("b")
+    await trio.sleep(30)
+    assert target.times(house.start) == [0.0, 0.1]
+
+
+async def test_a_message_is_over_only_if_all_in_it_is(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    target = Fake()
+    house = House(nursery, [target])
+    for states in ([State.RESOLVED], [State.RESOLVED, State.FIRING]):
+        now = house.clock.now()
+        alerts = [an_alert(id=f"{state} {now}", state=state) for state in states]
+        post(house.store, [a_notice(alert.id, at=now, alert=alert) for alert in alerts], now)
+        await trio.sleep(5)
+    assert [message.resolved for _, message in target.sent] == [True, False]
+
+
 class Slow:
     """A journal whose disk takes its time."""
 
@@ -432,6 +461,17 @@ async def test_stopping_lets_what_is_in_flight_end_and_sends_what_only_waited(
     assert len(target.sent) == 2
     assert house.store.queued() == {"desk[1] fake": 0, "idle": 0}
     assert "drained left" not in caplog.text  # nothing to warn of
+
+
+async def test_stopping_waits_for_no_digest(autojump_clock: trio.testing.MockClock) -> None:
+    target = Fake()
+    async with trio.open_nursery() as nursery:
+        house = House(nursery, [target], digest_s=60)
+        house.commit("a", "b")
+        await trio.sleep(1)
+        house.stop.set()
+    assert target.times(house.start) == [1.0]
+    assert house.store.queued() == {"desk[1] fake": 0}
 
 
 async def test_stopping_does_not_try_a_failing_target_again(

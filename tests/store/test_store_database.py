@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -557,3 +558,13 @@ def test_a_database_of_the_first_version_keeps_its_history(file: Path) -> None:
     assert database.undelivered() == ()
     database.commit(Batch(AT, [a_notice("b")], deliveries=[delivery("b", Status.QUEUED)]))
     assert [each.notice.id for each in database.undelivered()] == ["b"]
+
+
+def test_what_was_given_up_and_has_been_listed_is_listed_no_more(database: Database, file: Path) -> None:
+    given_up = delivery("a", Status.EXPIRED, unlisted=True)
+    database.commit(Batch(AT, [a_notice("a")], deliveries=[delivery("a", Status.QUEUED)]))
+    database.commit(Batch(AT, deliveries=[given_up]))
+    assert [each.delivery for each in database.undelivered()] == [given_up]
+    database.commit(Batch(AT, deliveries=[replace(given_up, unlisted=False)]))
+    database.close()
+    assert again(file).undelivered() == ()
