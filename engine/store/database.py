@@ -23,6 +23,7 @@ from engine.locale import Text
 from engine.store import rows
 from engine.store.batch import Batch, Past
 from engine.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from engine.text import quoted
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,10 @@ class Database:
         The oldest first. Raises DatabaseError.
         """
         with self._reading() as connection:
-            return tuple(map(rows.kept, connection.execute(_UNDELIVERED).fetchall()))
+            found, damaged = rows.whole(connection.execute(_UNDELIVERED).fetchall())
+        for ident in damaged:
+            log.error("undelivered and unreadable id=%s", quoted(ident))
+        return found
 
     def forget(self) -> None:
         """Start empty. Raises DatabaseError; then nothing was forgotten."""

@@ -144,7 +144,7 @@ def dead(path: Path, chosen: Chosen, limit: int = MAX_DEAD) -> tuple[Kept, ...]:
     """  # noqa: S608  our own words
     with _reading(path) as connection:
         found = connection.execute(query, (*values, min(limit, MAX_DEAD))).fetchall()
-    return tuple(map(rows.kept, reversed(found)))
+    return rows.whole(reversed(found))[0]
 
 
 def count_dead(path: Path, chosen: Chosen) -> int:

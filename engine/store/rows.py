@@ -5,6 +5,7 @@ besides. Neither holds a key, a token or an address.
 """
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +54,17 @@ def delivery(row: tuple[Any, ...]) -> Delivery:
 def kept(row: tuple[Any, ...]) -> Kept:
     at, line, letter, *rest = row
     return Kept(_notice(at, json.loads(line), json.loads(letter)), delivery(tuple(rest)))
+
+
+def whole(found: Iterable[tuple[Any, ...]]) -> tuple[tuple[Kept, ...], tuple[str, ...]]:
+    """What these rows hold, and the ids of those that a disk has damaged: SQLite keeps no sums of what it stores."""
+    those, damaged = [], []
+    for row in found:
+        try:
+            those.append(kept(row))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            damaged.append(str(row[3]))
+    return tuple(those), tuple(damaged)
 
 
 def standing(row: tuple[str, str, str, str, int, int | None, int | None, int, int, int | None]) -> Standing:

@@ -568,3 +568,21 @@ def test_what_was_given_up_and_has_been_listed_is_listed_no_more(database: Datab
     database.commit(Batch(AT, deliveries=[replace(given_up, unlisted=False)]))
     database.close()
     assert again(file).undelivered() == ()
+
+
+def test_a_row_that_a_disk_has_damaged_keeps_no_other_back(
+    database: Database, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file is whole, a text in it is not: no start got beyond it, and whoever asked for it ended the daemon."""
+    idents = ("a", "b", "c", "d")
+    steps = [delivery(ident, Status.EXPIRED, unlisted=True) for ident in idents]
+    database.commit(Batch(AT, [a_notice(ident) for ident in idents], deliveries=steps))
+    database.close()
+    with sqlite3.connect(file) as disk:
+        disk.execute("UPDATE history SET line = substr(line, 2) WHERE id = 'a'")
+        disk.execute("UPDATE history SET letter = '[]' WHERE id = 'b'")
+        disk.execute("UPDATE delivery SET status = 'expireD' WHERE id = 'c'")
+    disk.close()
+    assert [each.notice.id for each in again(file).undelivered()] == ["d"]
+    assert [f"undelivered and unreadable id={ident}" in caplog.text for ident in idents] == [True, True, True, False]
+    assert [each.notice.id for each in reading.dead(file, reading.Chosen())] == ["d"]
