@@ -14,7 +14,7 @@ from engine.heartbeat.beat import Heartbeat
 from engine.incidents.upkeep import Upkeep, What
 from engine.locale import Text
 from engine.ops import history, rule_list, why
-from engine.ops.control import Handler
+from engine.ops.control import Handler, each_said
 from engine.replay.player import Player
 from engine.state_files import DATABASE
 from engine.undelivered import Undelivered
@@ -86,14 +86,14 @@ class Answers:
             refused=self._upkeep.troubled(What.RULES),
         )
 
-    def _follow(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def _follow(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """What happened since the `after`th thing of this `run`; 0: all that is still known."""
         after = request.get("after")
         happened, found = self._outbox.happenings(after if isinstance(after, int) else 0)
         return {
             "run": kst.iso(self._started),
             "happened": happened,
-            "happenings": [history.of_happening(each) for each in found],
+            "happenings": await each_said(found, history.of_happening),
         }
 
     async def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from engine.errors import PgmwatchError
 from engine.keeper import Keeper
 from engine.locale import Locale, Text
 from engine.ops import dead
-from engine.ops.control import PATIENCE_S
+from engine.ops.control import PATIENCE_S, each_said
 from engine.store import reading
 from engine.store.database import DatabaseError
 from engine.store.reading import Chosen, NoDatabaseError, Wanted
@@ -31,7 +31,7 @@ MAX_LISTED = 1_000
 MAX_DECIDED = 20_000
 """Decisions that wait for a database that refuses them: as many as the keeper holds for it."""
 _PIECE = 200
-"""Messages queued again between two events: 40 µs each."""
+"""Messages queued again or let go between two events: up to 40 µs each."""
 _COUNT_S = 1.0
 """What `status` waits for a number; it has more to say."""
 
@@ -73,7 +73,7 @@ class Undelivered:
         with trio.move_on_after(PATIENCE_S):
             async with self._deciding:
                 found = await self._find(chosen, MAX_LISTED if action == "list" else reading.MAX_DEAD)
-                with trio.CancelScope(shield=True):  # it takes no time, and is all or nothing
+                with trio.CancelScope(shield=True):  # it takes little time, and is all or nothing
                     return await self._act(action, chosen, found)
         raise PgmwatchError(_NO_ANSWER.of(self._locale))
 
@@ -109,9 +109,11 @@ class Undelivered:
             "more": found.total - len(found.kept),
         }
         if action == "list":
-            return {"dead": [dead.of(each) for each in found.kept], **answer}
+            return {"dead": await each_said(found.kept, dead.of), **answer}
         if action == "drop":
-            self._outbox.discard(found.kept, self._clock.now())
+            for piece in _pieces(found.kept):
+                self._outbox.discard(piece, self._clock.now())
+                await trio.lowlevel.checkpoint()
             self._decide(found.kept)
             return {"dropped": len(found.kept), **answer}
         return {**await self._retry(found), **answer}

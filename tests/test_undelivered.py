@@ -155,6 +155,30 @@ async def test_what_was_for_a_target_that_is_gone_goes_to_those_that_do_not_have
         assert await desk.dead() == ["a", "b"]
 
 
+async def test_what_two_targets_missed_that_are_gone_reaches_their_heir_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undelivered, "_PIECE", 1)
+    async with working(tmp_path, Address("o", "desk[1] a", ("desk",)), Address("p", "desk[2] b", ("desk",))) as desk:
+        await desk.tell("a")
+        await desk.refuse("o")
+        await desk.refuse("p")
+    async with working(tmp_path, DESK) as desk:
+        assert (await desk.ask("retry"))["queued"] == 1
+        assert desk.outbox.queued() == {"d": 1}
+        assert await desk.dead() == []
+
+
+async def test_many_are_let_go_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undelivered, "_PIECE", 7)
+    async with working(tmp_path) as desk:
+        await desk.tell(*(f"n{number:02d}" for number in range(40)))
+        await desk.refuse()
+        assert (await desk.ask("drop"))["dropped"] == 40
+        assert await desk.dead() == []
+        assert set(desk.stored().values()) == {Status.DISCARDED}
+
+
 async def test_many_are_queued_in_pieces_and_what_was_too_much_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,11 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -31,6 +31,11 @@ PATIENCE_S = 4.0
 """What a handler may take: who asks waits longer, and hears from it why there is no answer."""
 _MAX_PATH_BYTES = 100
 """The kernel takes 107 (Linux) or 103 (macOS) bytes for the path of a socket."""
+
+_PIECE = 100
+"""Things said of between two events: 30 µs each."""
+
+_T = TypeVar("_T")
 
 Handler = Callable[[Mapping[str, Any]], Any]
 """Request → what is answered, or an awaitable of it. Must be quick, as it runs between two frames; what takes longer is
@@ -105,6 +110,15 @@ async def _line(stream: trio.SocketStream, limit: int) -> bytes:
             break
         received += chunk
     return bytes(received)
+
+
+async def each_said(things: Sequence[_T], say: Callable[[_T], dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a handler answers of many things; others get their turn in between."""
+    said: list[dict[str, Any]] = []
+    for first in range(0, len(things), _PIECE):
+        said += map(say, things[first : first + _PIECE])
+        await trio.lowlevel.checkpoint()
+    return said
 
 
 async def ask(folder: Path, command: str, **options: Any) -> Any:

@@ -84,6 +84,35 @@ async def test_who_says_nothing_or_leaves_holds_nobody_up(tmp_path: Path, nurser
     await silent.aclose()
 
 
+async def test_who_says_nothing_is_let_go(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_TIMEOUT_S", 0.1)
+    await nursery.start(control.serve, tmp_path, {"echo": echo})
+    async with await trio.open_unix_socket(str(tmp_path / control.NAME)) as silent:
+        with trio.fail_after(5):
+            assert await silent.receive_some() == b""
+
+
+async def test_an_answer_of_thousands_lets_others_have_their_turn() -> None:
+    order: list[int] = []
+
+    def say(number: int) -> dict[str, Any]:
+        order.append(number)
+        return {"n": number}
+
+    async def other() -> None:
+        while len(order) < 1000:
+            order.append(-1)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as both:
+        both.start_soon(other)
+        said = await control.each_said(range(1000), say)
+    assert [each["n"] for each in said] == [*range(1000)]
+    assert order.count(-1) >= 9
+
+
 async def test_without_a_daemon(tmp_path: Path) -> None:
     with pytest.raises(control.NoDaemonError):
         await control.ask(tmp_path, "status")
