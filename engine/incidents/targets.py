@@ -137,7 +137,7 @@ class _Target:
         self._hangs = self._is_told = False
         self._told: int | None = None
         self._disliked = 0
-        """Refusals that were told, in whatever message."""
+        """Refusals that were told, of whatever incident."""
         self._told_disliked: int | None = None
 
     def see(self, now: int, here: int, status: TargetStatus, patience_ns: int) -> None:
@@ -170,7 +170,7 @@ class _Target:
         return self.fails_for(now, _WITH_OTHERS_NS) and self._may_be_told(now)
 
     def tell(self, now: int, ttl_ns: int) -> Failing:
-        self._is_told, self._told, self._disliked = True, now, self.status.refused
+        self._is_told, self._told = True, now
         oldest = self.status.oldest_at
         return Failing(
             self.status.address.id,

@@ -95,6 +95,17 @@ def test_a_threshold_is_a_line_where_its_value_is(name: str, monkeypatch: pytest
         assert len(near) == len(words.bounds(shown.stated.condition))
 
 
+def test_a_threshold_too_far_away_is_no_line_but_an_arrow_to_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = CASES["a threshold far away"]
+    frame, image = frame_of(shown, monkeypatch), picture_of(shown)
+    y = round(frame.y(-5_000_000))
+    assert y == drawing._BOTTOM
+    row = [like(image.getpixel((x, y)), LIMIT, 60) for x in range(30, frame.right - 4)]
+    assert not any(row)
+    _, far, near = (tag.text for tag in drawing._tags(shown, frame.scale))
+    assert (far, near) == ("▼ -500만", "8만")
+
+
 def test_a_reset_is_a_thinner_broken_line(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = CASES["positive"]
     frame, image = frame_of(shown, monkeypatch), picture_of(shown)

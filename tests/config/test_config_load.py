@@ -241,6 +241,8 @@ def test_an_env_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) 
         ('[notifiers.terminal]\nkind = "terminal"\n[notifiers.a]\nurls = ["slack://${TEST_KEY}/#x"]', False),
         ('[notifiers.terminal]\nkind = "terminal"\n[notifiers.a]\nurls = ["json://127.0.0.1:9/hook"]', False),
         ('[notifiers.terminal]\nkind = "terminal"\n[notifiers.a]\nurls = ["json://user:TEST@127.0.0.1:9/"]', True),
+        ('[alerts]\nheartbeat_url = "https://hc.example/TEST-CANARY"', True),
+        ('[alerts]\nheartbeat_url = "https://hc.example/${TEST_KEY}"', False),
     ],
 )
 def test_a_config_with_a_literal_secret_must_be_its_owners_alone(tmp_path: Path, text: str, refused: bool) -> None:
@@ -355,6 +357,11 @@ def test_a_simulated_market_calls_nobody_who_would_be_misled(
 ) -> None:
     configuration = configured(tmp_path, text)
     assert (configuration.heartbeat_url is not None, configuration.is_heartbeat_withheld) == (called, withheld)
+
+
+def test_what_the_address_of_the_heartbeat_names_is_a_secret_however_short_it_is(tmp_path: Path) -> None:
+    configuration = configured(tmp_path, "[alerts]\nheartbeat_url = 'https://${WHO}@hc.example/'", {"WHO": "TEST-7"})
+    assert "TEST-7" in configuration.secrets()
 
 
 @pytest.mark.parametrize("written", ["https://hc.example/ping/TEST-CANARY-0123456789", "https://hc.example/${PING}"])

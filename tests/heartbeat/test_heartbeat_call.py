@@ -39,6 +39,15 @@ async def test_a_redirect_is_not_followed() -> None:
         assert elsewhere.requests == []
 
 
+async def test_a_proxy_of_this_machine_has_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with listening(reply(200)) as proxy, listening(reply(200)) as receiver:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        assert await caller(receiver).call() is None
+    assert (len(receiver.requests), proxy.requests) == (1, [])
+
+
 @pytest.mark.parametrize("behaviour", [trickle, endless], ids=["trickle", "endless"])
 async def test_a_reply_without_an_end_is_not_waited_for(behaviour: Behaviour) -> None:
     with listening(behaviour) as receiver:

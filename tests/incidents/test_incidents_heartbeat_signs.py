@@ -55,6 +55,7 @@ def test_all_is_well() -> None:
             {"feeds": (replace(UP, last_frame=NOON - 71 * SECOND_NS),)},
             Ailment(What.UNHEARD, "main"),
         ),
+        ({"feeds": (UP,)}, {"feeds": (replace(UP, last_frame=None),)}, Ailment(What.UNHEARD, "main")),
         ({"feeds": (UP,)}, {"feeds": (replace(UP, subscribed=()),)}, Ailment(What.UNWATCHED, "main")),
         ({"feeds": (UP,)}, {"feeds": (replace(UP, silent_since=at("11:00")),)}, Ailment(What.SILENT, "main")),
     ],

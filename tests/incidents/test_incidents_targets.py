@@ -167,6 +167,19 @@ def test_a_message_that_a_target_dislikes_is_told_once_in_ten_minutes() -> None:
     assert chats.watch.failing(chats.now) == ()
 
 
+def test_refusals_that_the_end_of_an_incident_tells_of_are_not_told_again() -> None:
+    chats = Chats()
+    chats.answers["d"] = Refused("HTTP 403")
+    for _ in range(3):
+        chats.fire("desk")
+        chats.run(20)
+    chats.answers["d"] = OK
+    chats.fire("desk")
+    chats.run(3600)
+    assert kinds(chats.told) == ["target-failing", "target-back"]
+    assert "Refused: 3;" in chats.told[1].message
+
+
 def test_several_that_fail_at_once_are_one_message() -> None:
     chats = Chats(addresses=(DESK, PHONE, TERMINAL))
     chats.answers |= {"d": DOWN, "p": DOWN}
@@ -318,6 +331,14 @@ def test_a_machine_that_slept_took_what_waited_for_a_target_that_does_not_work(b
     assert chats.watch.failing(chats.now - SECOND_NS) == ()
     (failing,) = chats.run(10)
     assert "since 12:00:00" in failing.message
+
+
+def test_what_waits_for_its_turn_at_a_slow_pace_does_not_hang() -> None:
+    slow = replace(DESK, spacing_ns=180 * SECOND_NS)
+    watch, (status,) = Watch(TTL_S * SECOND_NS, 0), Outbox([slow]).status()
+    for second in range(900):
+        waits = replace(status, queued=1, delivered=second // 180)
+        assert watch.look(NOON + second * SECOND_NS, [waits]) == Found()
 
 
 def test_another_one_that_fails_already_is_no_one_to_tell_it_by() -> None:
