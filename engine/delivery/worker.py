@@ -66,10 +66,8 @@ class Worker:
         return self._target.address.name
 
     def keep_to(self, pace: Pace, *, chart: bool) -> None:
-        """Another pace from now on, a rest goes by it at once; and whether pictures go along."""
+        """A slower pace from now on, which whoever rests finds when he looks again; and whether pictures go along."""
         self._pace, self._chart = pace, chart
-        if self._resting is not None:
-            self._resting.cancel()
 
     def stop(self) -> None:
         """Come to an end: what is in flight may end by itself, and what only waited for its digest is sent now."""

@@ -196,6 +196,9 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except FileNotFoundError as error:
         raise NoDatabaseError(path) from error
+    except ValueError as error:
+        why = Text("is broken: a row of it cannot be read", "손상되었습니다: 읽을 수 없는 행이 있습니다")
+        raise DatabaseError(path, why) from error
     except sqlite3.Error as error:
         if primary(error) in NO_DATABASE:
             raise DatabaseError(path, Text(f"is broken: {error}", f"손상되었습니다: {error}")) from error

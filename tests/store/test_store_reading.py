@@ -297,3 +297,11 @@ def test_the_newest_of_many_are_read_in_a_moment(database: Database, file: Path)
     assert len(reading.names(file).rules) == 7
     assert reading.count_dead(file, Chosen()) == 0
     assert time.perf_counter() - started < 0.5
+
+
+def test_a_row_that_a_disk_has_damaged_is_said_to_be(database: Database, file: Path) -> None:
+    database.commit(Batch(AT, [alert("a")], deliveries=[delivery("a", Status.DELIVERED)]))
+    with closing(sqlite3.connect(file, isolation_level=None)) as disk:
+        disk.execute("UPDATE delivery SET status = 'deliverEd'")
+    with pytest.raises(DatabaseError, match="is broken: a row of it cannot be read"):
+        reading.history(file, Wanted())
