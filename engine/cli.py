@@ -4,7 +4,10 @@
 What a command needs is imported when it runs: `pgmwatch --help` must not wait for Apprise.
 """
 
+import codecs
 import errno
+import io
+import json
 import os
 import sys
 from importlib import import_module
@@ -31,6 +34,7 @@ def main() -> None:
     """The console script: a user's mistake ends with a sentence and an exit code, never with a traceback."""
     sys.excepthook = print_crash
     _open_closed_streams()
+    _print_whatever_comes()
     try:
         status = commands.main(standalone_mode=False)
         sys.stdout.flush()
@@ -59,6 +63,20 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  open until the process ends
+
+
+def _print_whatever_comes() -> None:
+    """A terminal in EUC-KR has no signs as titles begin with; escapes like these are also what JSON knows."""
+
+    def escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+    codecs.register_error("as-in-json", escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="as-in-json")
 
 
 class _Commands(click.Group):

@@ -368,6 +368,21 @@ async def test_nowhere_to_write_is_no_traceback(tmp_path: Path, redirected: str,
     assert b"Traceback" not in ended_.stderr
 
 
+async def test_a_terminal_that_lacks_a_sign_was_shown_a_traceback(tmp_path: Path) -> None:
+    """Titles begin with signs that EUC-KR does not have: `alerts` ended at the first of them."""
+    pgmwatch = simulated(tmp_path)
+    (tmp_path / "rules" / "test.toml").write_text(RULE.replace("거래 시작", "🚨 거래 ⚠"))
+    environ = {**pgmwatch.environ, "PYTHONIOENCODING": "euc-kr"}
+    for more in ((), ("--json",)):
+        found = await trio.run_process(
+            pgmwatch.command("check", *more),
+            cwd=tmp_path, env=environ, check=False, capture_stdout=True, capture_stderr=True,
+        )  # fmt: skip
+        assert (found.returncode, found.stderr) == (0, b"")
+        assert "\\ud83d\\udea8 거래 \\u26a0" in found.stdout.decode("euc-kr")
+    assert json.loads(found.stdout.decode("euc-kr"))["rules"][0]["name"] == "🚨 거래 ⚠"
+
+
 async def test_check_says_what_can_hardly_be_meant(tmp_path: Path) -> None:
     pgmwatch = simulated(tmp_path)
     rule = RULE.replace("total_volume", "imbalance").replace('"1주"', "30")
