@@ -77,6 +77,9 @@ class Post(Protocol):
     def take(self, notices: Sequence[Notice], parcels: Sequence[Parcel], now: int) -> None:
         """They are stored, or cannot be."""
 
+    def ended(self, endings: Sequence[Ending]) -> None:
+        """Firings that ended without a notice: likewise."""
+
 
 class Keeper:
     """Made anywhere; `put` from the Trio thread. `post` gets each notice once, when it is stored or cannot be."""
@@ -193,6 +196,7 @@ class Keeper:
         self._idle.set()
         waiting.is_done.set()
         self._tell([untold for notice in waiting.notices if (untold := self._untold.pop(notice.id, None))])
+        self._post.ended(waiting.endings)
 
     def _tell_unstored(self) -> None:
         untold, self._untold = tuple(self._untold.values()), {}

@@ -22,7 +22,7 @@ from engine.locale import Text
 from engine.recording import reader
 from engine.recording.writer import Writer
 from engine.rules.model import Severity
-from engine.store.batch import Batch
+from engine.store.batch import Batch, Ending
 from engine.store.database import Database, DatabaseError
 from engine.stream import Alive, Down, Event, Start, Up
 
@@ -57,6 +57,7 @@ class Desk:
     database: Database
     told: list[Notice] = field(default_factory=list)
     parcels: list[Parcel] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
     routed: set[str] = field(default_factory=set)
     seen: list[tuple[int, int]] = field(default_factory=list)
     """At each telling: lines in the recording, alerts in the database."""
@@ -65,6 +66,9 @@ class Desk:
         new = [notice for notice in notices if notice.id not in self.routed]
         self.routed.update(notice.id for notice in new)
         return [Parcel(notice, "t", "terminal", now, notice.at) for notice in new]
+
+    def ended(self, endings: Sequence[Ending]) -> None:
+        self.endings += endings
 
     def take(self, notices: Sequence[Notice], parcels: Sequence[Parcel], now: int) -> None:
         self.parcels += parcels
@@ -110,6 +114,17 @@ async def test_an_alert_is_told_after_it_is_stored_and_stored_after_its_line(tmp
         await until(lambda: bool(desk.told))
     assert desk.told == [notice(0)]
     assert desk.seen == [(2, 1)]
+
+
+async def test_a_firing_that_ended_without_a_word_is_passed_on_once(tmp_path: Path) -> None:
+    ending = Ending("rule", "005930", NOON)
+    async with keeping(tmp_path) as (desk, kept):
+        kept.put(Work(endings=[ending], mark=NOON))
+        await until(lambda: bool(desk.endings))
+        assert desk.stored() == [ending.id]
+        kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
+        await until(lambda: bool(desk.told))
+    assert desk.endings == [ending]
 
 
 async def test_an_alert_and_whom_it_goes_to_are_stored_as_one(tmp_path: Path) -> None:

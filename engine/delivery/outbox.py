@@ -60,6 +60,15 @@ class Nowhere:
         await trio.lowlevel.checkpoint()
 
 
+class Line(Protocol):
+    """Of the history: a notice, or a firing that ended without one."""
+
+    @property
+    def id(self) -> str: ...
+
+    def to_json(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class TargetStatus:
     """Counts since the start: of notices, and of attempts where they are `failed` and `unknown`."""
@@ -128,7 +137,7 @@ class Outbox:
         self._journal: Journal = Nowhere()
         self._max_queued = max_queued
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._happenings: deque[Notice | Delivery] = deque(maxlen=MAX_HAPPENINGS)
+        self._happenings: deque[Line | Delivery] = deque(maxlen=MAX_HAPPENINGS)
         self._happened = 0
         self._unrouted_names: set[str] = set()
         self.unrouted = 0
@@ -175,6 +184,10 @@ class Outbox:
         self._happen([parcel.delivery(Status.QUEUED, now) for parcel in parcels])
         for lane in self._lanes.values():
             self._drop_surplus(lane, now)
+
+    def ended(self, endings: Sequence[Line]) -> None:
+        """Nobody is sent these; who follows what happens is told."""
+        self._happen(endings)
 
     # From the store
 
@@ -311,7 +324,7 @@ class Outbox:
         """How many notices are not delivered yet, by target; in an attempt or waiting for one."""
         return {target: len(lane.queue) + len(lane.attempting) for target, lane in self._lanes.items()}
 
-    def happenings(self, after: int) -> tuple[int, tuple[Notice | Delivery, ...]]:
+    def happenings(self, after: int) -> tuple[int, tuple[Line | Delivery, ...]]:
         """What happened since the `after`th thing, oldest first, and how many things that makes by now.
 
         Notices come before their deliveries. What is further back than the last `MAX_HAPPENINGS` is not told; 0: all.
@@ -324,7 +337,7 @@ class Outbox:
             self._journal.keep(deliveries)
             self._happen(deliveries)
 
-    def _happen(self, things: Sequence[Notice | Delivery]) -> None:
+    def _happen(self, things: Sequence[Line | Delivery]) -> None:
         self._happenings.extend(things)
         self._happened += len(things)
 

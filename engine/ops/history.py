@@ -11,7 +11,7 @@ from typing import Any
 from engine import kst
 from engine.alert import State, Suppression
 from engine.delivery import words
-from engine.delivery.notice import Notice
+from engine.delivery.outbox import Line
 from engine.delivery.parcel import Delivery, Status
 from engine.kst import SECOND_NS
 from engine.locale import Locale, Text
@@ -64,11 +64,11 @@ def of_line(line: str, deliveries: Iterable[Delivery]) -> dict[str, Any]:
     return {**json.loads(line), "deliveries": [of_delivery(each) for each in deliveries]}
 
 
-def of_happening(found: Notice | Delivery) -> dict[str, Any]:
-    """For who follows: a notice that is new, or a delivery that is a step further (`id` is the notice's)."""
-    if isinstance(found, Notice):
-        return of_line(found.to_json(), ())
-    return {"id": found.id, "delivery": of_delivery(found)}
+def of_happening(found: Line | Delivery) -> dict[str, Any]:
+    """For who follows: a line that is new, or a delivery that is a step further (`id` is the notice's)."""
+    if isinstance(found, Delivery):
+        return {"id": found.id, "delivery": of_delivery(found)}
+    return of_line(found.to_json(), ())
 
 
 def to_json(found: Mapping[str, Any]) -> str:

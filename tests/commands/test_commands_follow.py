@@ -24,8 +24,9 @@ from engine.locale import Locale, Text
 from engine.ops import history
 from engine.ops.control import NoDaemonError
 from engine.rules.model import Severity
+from engine.store.batch import Ending
 from engine.store.database import DatabaseError
-from engine.store.reading import Wanted
+from engine.store.reading import ENDED, Wanted
 
 DESK = Address("d", "desk[1] json", ("desk",))
 
@@ -192,6 +193,18 @@ async def test_by_symbol_and_without_the_daemon_s_own(autojump_clock: MockClock,
     await desk.follow(as_json=True, symbols=("005930", "000660"), without=frozenset({"system"}))
     daemon.tell(alert("a"), alert("b", symbol="035420"), own)
     assert told(await desk.sees()) == ["a"]
+
+
+async def test_a_firing_that_ended_without_a_word_went_on_for_ever_to_who_followed(
+    autojump_clock: MockClock, daemon: Daemon, desk: Desk
+) -> None:
+    """It was in the history only."""
+    daemon.tell(alert("a"))
+    await desk.follow(with_past=True)
+    await desk.follow(with_past=True, without=frozenset({ENDED}))
+    await desk.sees()
+    daemon.outbox.ended([Ending("buying", "005930", AT, "Samsung")])
+    assert await desk.sees() == ["2026-11-20 09:05:30  ended  buying  Samsung(005930)  ended without a message"]
 
 
 async def test_what_comes_that_nobody_gets_says_so(autojump_clock: MockClock, daemon: Daemon, desk: Desk) -> None:
