@@ -167,3 +167,13 @@ def test_until_the_final_dot_nothing_was_taken_and_after_it_nobody_knows(
 def test_what_a_scripted_server_says(answers: list[bytes], outcome: Outcome) -> None:
     with script(*answers, then=closes) as url:
         assert service(url).send(MESSAGE) == outcome
+
+
+@pytest.mark.slow  # the server really takes longer than any other reply may
+def test_a_server_that_looks_for_spam_has_longer_for_its_verdict() -> None:
+    def looks(connection: socket.socket, released: threading.Event) -> None:
+        released.wait(0.5)
+        connection.sendall(OK)
+
+    with script(*TO_THE_DOT, then=looks) as url:
+        assert service(url).send(MESSAGE) == Delivered()

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 from receivers import Behaviour, Receiver, listening, reply, reset, self_signed, until
 from test_delivery_deliver import build, delivering
 
-from engine.delivery import replies, retry, trial
+from engine.delivery import apprise, replies, retry, trial
 from engine.delivery.apprise import Service, open_service
 from engine.delivery.outbox import Outbox
 from engine.delivery.reply_codes import MAX_RETRY_AFTER_S
@@ -105,6 +106,27 @@ def test_of_two_chats_that_one_never_takes_the_other_hears_only_once(chat: Chat)
         chat(receiver)
         outcome = service(TELEGRAM + "/1/2").send(MESSAGE)
     assert outcome == Refused("in part: HTTP 403 bot_kicked", in_part=True)
+
+
+def test_of_two_chats_the_one_that_took_the_markup_does_not_get_it_again_as_plain_text(chat: Chat) -> None:
+    with listening(
+        in_turn(says(200, {"ok": True}), says(400, {"description": "Bad Request: can't parse entities"}))
+    ) as receiver:
+        chat(receiver)
+        outcome = service(TELEGRAM + "/1/2").send(MESSAGE)
+    assert outcome == Refused("in part: HTTP 400 markup_rejected", only_this=True, in_part=True)
+    assert len(receiver.requests) == 2
+
+
+@pytest.mark.parametrize(("slow_s", "requests_"), [(20.0, 2), (0.0, 1)])
+def test_a_service_that_took_long_for_the_text_gets_no_picture(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, slow_s: float, requests_: int
+) -> None:
+    monkeypatch.setattr(apprise, "SLOW_S", slow_s)
+    with listening(says(200, {"ok": True})) as receiver:
+        chat(receiver)
+        assert service(TELEGRAM + "/1").send(replace(MESSAGE, picture=b"\x89PNG")) == Delivered()
+    assert len(receiver.requests) == requests_
 
 
 def test_a_pause_that_a_service_asks_for_is_kept_by_all_its_chats(chat: Chat) -> None:
