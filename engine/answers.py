@@ -1,5 +1,6 @@
 """What the running daemon answers when a command asks: `status`, `rules list`, `why`, `alerts --follow`, `notify`."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,8 @@ class Answers:
         self._heartbeat = heartbeat
         self._clock = clock
         self._started = clock.now()
+        self._run = kst.iso(time.time_ns())
+        """Ours alone: on the clock of a recording every run of it begins at the same time."""
         database = edited.ready.plan.configuration.state_folder / DATABASE
         self._undelivered = Undelivered(outbox, evaluating.keeper, database, clock, edited.settings.locale)
 
@@ -87,11 +90,12 @@ class Answers:
         )
 
     async def _follow(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """What happened since the `after`th thing of this `run`; 0: all that is still known."""
+        """What happened since the `after`th thing of this `run`, up to `now` (ns); 0: all that is still known."""
         after = request.get("after")
         happened, found = self._outbox.happenings(after if isinstance(after, int) else 0)
         return {
-            "run": kst.iso(self._started),
+            "run": self._run,
+            "now": self._clock.now(),
             "happened": happened,
             "happenings": await each_said(found, history.of_happening),
         }

@@ -1,6 +1,5 @@
 """What happens in the daemon, as `alerts --follow` tells it: asked for twice a second, each thing told once."""
 
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -67,7 +66,7 @@ class Follower:
         self._run = ""
         self._happened = 0
         self._heard_at = 0
-        """When the daemon last answered; nanoseconds since the epoch."""
+        """When the daemon last answered, by its own clock: it may play a recording. Nanoseconds since the epoch."""
         self._behind = True
         """What comes next may be older than what was looked up."""
         self._telling = True
@@ -119,7 +118,7 @@ class Follower:
         self._behind = False
 
     def _note(self, answer: Mapping[str, Any]) -> None:
-        self._run, self._happened, self._heard_at = answer["run"], answer["happened"], time.time_ns()
+        self._run, self._happened, self._heard_at = answer["run"], answer["happened"], answer["now"]
 
     def _catch_up(self) -> None:
         """What the last daemon did after it was last asked, or this one where it was too much to remember."""

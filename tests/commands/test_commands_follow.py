@@ -1,7 +1,6 @@
 """`alerts --follow` beside daemons that end, come back and have much to tell; time is virtual."""
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +40,7 @@ class Daemon:
 
     outbox: Outbox = field(default_factory=lambda: Outbox([DESK]))
     run: str = "2026-11-20T09:00:00.000000+09:00"
+    now: int = AT
     is_there: bool = True
     stored: dict[str, Notice] = field(default_factory=dict)
     steps: dict[tuple[str, str], Delivery] = field(default_factory=dict)
@@ -52,7 +52,8 @@ class Daemon:
         if not self.is_there:
             raise NoDaemonError("state")
         happened, found = self.outbox.happenings(after)
-        answer = {"run": self.run, "happened": happened, "happenings": [history.of_happening(each) for each in found]}
+        said = [history.of_happening(each) for each in found]
+        answer = {"run": self.run, "now": self.now, "happened": happened, "happenings": said}
         loaded = json.loads(json.dumps(answer))
         assert isinstance(loaded, dict)
         return loaded
@@ -81,7 +82,11 @@ class Daemon:
         self._store()
 
     def restart(self) -> None:
-        self.outbox, self.run = Outbox([DESK]), "2026-11-20T10:00:00.000000+09:00"
+        self.outbox, self.now, self.run = (
+            Outbox([DESK]),
+            self.now + 3600 * SECOND_NS,
+            "2026-11-20T10:00:00.000000+09:00",
+        )
 
     def _store(self, notices: Sequence[Notice] = ()) -> None:
         self.stored.update((each.id, each) for each in notices)
@@ -118,10 +123,7 @@ def daemon() -> Daemon:
 
 
 @pytest.fixture
-def desk(
-    daemon: Daemon, capsys: pytest.CaptureFixture[str], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> Desk:
-    monkeypatch.setattr(time, "time_ns", lambda: AT)
+def desk(daemon: Daemon, capsys: pytest.CaptureFixture[str], nursery: trio.Nursery) -> Desk:
     return Desk(daemon, capsys, nursery)
 
 
@@ -256,10 +258,11 @@ async def test_what_was_looked_up_is_not_followed_by_what_came_before_it(
 
 
 async def test_another_daemon_is_gone_on_with_and_nothing_is_told_twice_or_missed(
-    autojump_clock: MockClock, daemon: Daemon, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, daemon: Daemon, desk: Desk
 ) -> None:
-    later = AT + 120 * SECOND_NS
-    monkeypatch.setattr(time, "time_ns", lambda: later)
+    """`now` may be any: a recording is played on a clock of its own."""
+    daemon.now = AT + 120 * SECOND_NS
+    later = daemon.now - 30 * SECOND_NS
     await desk.follow(as_json=True)
     daemon.tell(alert("a"), alert("b"))
     assert told(await desk.sees()) == ["a", "b"]
