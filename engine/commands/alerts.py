@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.symbols.master import Master
 
 MAX_SHOWN = 100_000
-"""As many as one look into the history gives."""
+"""One less than one look into the history gives, so that it shows whether there are more."""
 _KINDS = ("suppressed", "system", "ended")
 
 _NONE = Text("no alerts since {since} KST", "{since} KST 이후의 알림이 없습니다")

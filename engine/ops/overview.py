@@ -7,6 +7,7 @@ from typing import Any
 from engine.config.model import Source
 from engine.kis.slots import spread
 from engine.locale import Locale, Text
+from engine.ops.history import moment
 from engine.plan import Plan
 from engine.symbols.master import Master
 from engine.text import clean
@@ -241,7 +242,7 @@ def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> l
 
 
 def _heartbeat_line(heartbeat: Mapping[str, Any], locale: Locale) -> str:
-    line = _HEARTBEAT.of(locale).format(last=heartbeat["last"][11:19] if heartbeat["last"] else _NEVER.of(locale))
+    line = _HEARTBEAT.of(locale).format(last=moment(heartbeat["last"]) if heartbeat["last"] else _NEVER.of(locale))
     if heartbeat["error"]:
         line += _HEARTBEAT_FAILED.of(locale).format(error=clean(heartbeat["error"]))
     held = [_AILMENTS[each["what"]].of(locale).format(detail=clean(each["detail"])) for each in heartbeat["ailments"]]

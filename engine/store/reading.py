@@ -19,8 +19,8 @@ from engine.store.batch import Row
 from engine.store.database import NO_DATABASE, DatabaseError, NewerDatabaseError, cannot_be_used, pragma, primary
 from engine.store.schema import APPLICATION_ID, VERSION
 
-MAX_ROWS = 100_000
-"""Of one answer: under 200 MB, and more than anybody reads."""
+MAX_ROWS = 100_001
+"""Of one answer: 200 MB, and more than anybody reads; and one, to tell whether there are more."""
 MAX_DEAD = 5_000
 """Of one answer: as many as a target may have waiting."""
 MAX_NAMES = 10_000

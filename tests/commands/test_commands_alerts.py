@@ -13,10 +13,12 @@ from delivery_samples import AT, a_notice, an_alert
 
 from engine.alert import Suppression
 from engine.cli import commands
+from engine.commands.alerts import MAX_SHOWN
 from engine.delivery.notice import Notice, system_notice
 from engine.delivery.parcel import Delivery, Status
 from engine.kst import DAY_NS, SECOND_NS
 from engine.rules.model import Severity
+from engine.store import reading
 from engine.store.batch import Batch, Ending
 from engine.store.database import Database
 
@@ -241,3 +243,8 @@ def test_no_account_and_no_notifier_is_needed_to_read_the_history(home: Home) ->
     home.state = home.folder / "state" / "kis-KRX"
     home.store(alert("a", -int(DAY_NS // SECOND_NS)), alert("b"))
     assert home.ids() == ["b"]
+
+
+def test_that_there_are_more_is_seen_also_where_the_most_is_asked_for() -> None:
+    """`--limit 100000` left out the rest without a word."""
+    assert reading.MAX_ROWS > MAX_SHOWN

@@ -191,7 +191,7 @@ def test_status_says_when_the_heartbeat_was_heard_and_why_it_is_held_back() -> N
 
     assert line() == ["heartbeat: last heard never"]
     assert line(last="2026-11-20T10:05:30.000000+09:00", error="HTTP 404\x1b") == [
-        "heartbeat: last heard 10:05:30; HEARTBEAT NOT HEARD: HTTP 404"
+        "heartbeat: last heard 2026-11-20 10:05:30; HEARTBEAT NOT HEARD: HTTP 404"
     ]
     ailments = [{"what": "feed-down", "detail": "main"}, {"what": "lag", "detail": ""}]
     assert line(ailments=ailments) == ["heartbeat: last heard never; HELD BACK: feed main is down, evaluation lags"]
