@@ -90,6 +90,7 @@ class Follower:
         while (answer := await self._answer()) is not None:
             self._hear(answer)
             await trio.sleep(POLL_S)
+        self._catch_up()  # what the last one did in its last moments
         complain(_GAVE_UP.of(self._locale))
         return NO
 

@@ -293,6 +293,20 @@ async def test_without_another_daemon_it_ends(autojump_clock: MockClock, daemon:
     assert desk.capsys.readouterr().err.splitlines()[1] == "pgmwatch: no daemon is running any more"
 
 
+async def test_what_the_last_daemon_did_in_its_last_moments_is_told_also_where_no_other_comes(
+    autojump_clock: MockClock, daemon: Daemon, desk: Desk
+) -> None:
+    """It ended between two questions, and what it had told since the first of them was never heard of."""
+    await desk.follow(as_json=True)
+    daemon.tell(alert("a"))
+    await desk.sees()
+    daemon.is_there = False
+    daemon.tell(alert("b"))
+    daemon.deliver()
+    assert told(await desk.sees(follow.PATIENCE_S + 2)) == [("a", "delivered"), "b"]
+    assert desk.codes == [1]
+
+
 async def test_without_a_daemon_it_does_not_begin(autojump_clock: MockClock, daemon: Daemon, desk: Desk) -> None:
     daemon.is_there = False
     with pytest.raises(PgmwatchError):
