@@ -360,13 +360,22 @@ async def test_a_step_of_a_delivery_does_not_take_the_mark_back(tmp_path: Path) 
     assert Database.open(tmp_path / "state.db").database.past(DAY).mark == NOON + 5
 
 
-async def test_an_end_that_takes_too_long_tells_what_is_not_stored(tmp_path: Path) -> None:
+async def test_an_end_that_takes_too_long_tells_what_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def hang(*_: object) -> None:
+        over.wait(20)
+        raise TimeoutError  # the thread is left behind: it must not get to a database that is being closed
+
+    monkeypatch.setattr(SlowWriter, "write", hang)
     async with keeping(tmp_path) as (desk, kept):
-        desk.writer.answers.clear()
         kept.put(Work((Start(NOON),), (notice(0),), mark=NOON))
         with trio.move_on_after(0.1):
             await kept.finish()
         assert desk.told == [notice(0)]
+        over.set()
 
 
 async def test_of_what_a_database_refuses_so_much_is_kept_in_memory_and_the_newest(
@@ -391,3 +400,25 @@ async def test_of_what_a_database_refuses_so_much_is_kept_in_memory_and_the_newe
         assert desk.stored() == [notice(number).id for number in (2, 3, 4)]
         assert sorted(desk.steps()) == [notice(number).id for number in (3, 4)]
         assert len(desk.told) == 5
+
+
+async def test_at_a_disk_that_hangs_there_is_never_a_second_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, began, commit = threading.Event(), [], Database.commit
+
+    def hang(database: Database, batch: Batch) -> None:
+        began.append(threading.get_ident())
+        assert answers.wait(20)
+        commit(database, batch)
+
+    monkeypatch.setattr(Database, "commit", hang)
+    monkeypatch.setattr(keeper, "PATIENCE_S", 0.05)
+    async with keeping(tmp_path) as (desk, kept):
+        for number in range(3):
+            kept.put(Work(notices=(notice(number),), mark=NOON))
+            await until(lambda: len(desk.told) == number + 1)  # noqa: B023  awaited in the same turn
+        assert len(began) == 1
+        answers.set()
+        await kept.caught_up()
+        assert len(desk.stored()) == 3
