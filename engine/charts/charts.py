@@ -138,7 +138,7 @@ class Charts:
         value = dict(alert.values).get(told.condition.key)
         if value is None:
             return "no value"
-        if not self._is_as_it_was(notice, alert, told):
+        if not self._is_as_it_was(notice, alert, rule, told):
             return "rule has changed"
         key = subject_of(rule, alert.symbol), told.condition.key
         seen = self._engine.read(rule.name, alert.symbol, self._traces.last_at)
@@ -160,14 +160,14 @@ class Charts:
             locale=self._locale,
         )
 
-    def _is_as_it_was(self, notice: Notice, alert: Alert, told: Stated) -> bool:
+    def _is_as_it_was(self, notice: Notice, alert: Alert, rule: Rule, told: Stated) -> bool:
         """The rule may have been edited since: a threshold that the alert was not about must not be drawn.
 
-        Nobody knows what it said before a restart, but the message does.
+        Nobody knows what it said before a restart, but the message does; whose sum it was, not even that.
         """
         if self._in_force.since[alert.rule] <= alert.at:
             return True
-        return words.limits([told], "", self._locale) in notice.message
+        return rule.aggregate is None and words.limits([told], "", self._locale) in notice.message
 
 
 def wanted(rules: Iterable[Rule], targets: Iterable[Target]) -> Iterator[Rule]:

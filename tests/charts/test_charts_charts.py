@@ -244,6 +244,16 @@ async def test_a_rule_that_says_the_same_since_a_restart_has_its_picture(stage: 
     assert await charts.picture(run(stage, charts)) == b"picture 1"
 
 
+async def test_a_sum_of_which_nobody_knows_whose_it_was_has_no_picture(caplog: pytest.LogCaptureFixture) -> None:
+    """Its group was another one before the restart: its values were drawn, up to one of the group of then."""
+    total = replace(FLOW, aggregate="@group")
+    stage = Stage(total)
+    notice = run(stage, charts_of(stage.engine, [total]))
+    charts = charts_of(stage.engine, [total], since=at("09:03:00"))
+    charts.look()
+    assert await why_not(charts, notice, caplog) == '"rule has changed"'
+
+
 # What is looked at
 
 
