@@ -319,18 +319,44 @@ def test_a_target_with_always_something_to_do_does_not_hang() -> None:
         assert watch.look(NOON + second * SECOND_NS, [busy]) == Found()
 
 
-@pytest.mark.parametrize("before", [None, DOWN])
-def test_a_machine_that_slept_took_what_waited_for_a_target_that_does_not_work(before: Outcome | None) -> None:
+@pytest.mark.parametrize(("before", "patience"), [(None, 61), (DOWN, 59)])
+def test_a_machine_that_slept_took_what_waited_for_a_target_that_does_not_work(
+    before: Outcome | None, patience: int
+) -> None:
     """Ten minutes had passed on the clock, and nobody had been there to send anything."""
     chats = Chats()
     chats.answers["d"] = before
     chats.fire("desk")
     chats.run(5)
     chats.now += 600 * SECOND_NS
-    assert chats.run(59) == []
+    assert chats.run(patience) == []
     assert chats.watch.failing(chats.now - SECOND_NS) == ()
     (failing,) = chats.run(10)
     assert "since 12:00:00" in failing.message
+
+
+def test_a_target_that_takes_something_again_fails_no_more_before_that_is_told() -> None:
+    chats = Chats(retry_s=1)
+    chats.answers["d"] = DOWN
+    chats.fire("desk")
+    chats.run(70)
+    assert chats.watch.failing(chats.now) == ("desk[1] slack",)
+    chats.answers["d"] = OK
+    assert chats.run(3) == []
+    assert chats.watch.failing(chats.now) == ()
+
+
+def test_of_many_that_fail_at_once_ten_are_told_of_and_three_are_in_the_title() -> None:
+    many = tuple(Address(f"d{number:02d}", f"desk[{number}]", ("desk",)) for number in range(12))
+    chats = Chats(addresses=(*many, TERMINAL))
+    chats.answers = {address.id: DOWN for address in many}
+    chats.fire("desk")
+    (failing,) = chats.run(70)
+    assert failing.title.endswith("desk[0], desk[1], desk[2] and 9 more")
+    assert len(failing.message.splitlines()) == 10
+    chats.answers.clear()
+    (back,) = chats.run(60)
+    assert len(back.message.splitlines()) == 10
 
 
 def test_what_waits_for_its_turn_at_a_slow_pace_does_not_hang() -> None:
