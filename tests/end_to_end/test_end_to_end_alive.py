@@ -19,6 +19,9 @@ from receivers import Behaviour, Receiver, listening, reply
 from engine import ready, state_files
 from engine.daemon import _Daemon
 from engine.delivery.parcel import Delivery, Kept, Status
+from engine.heartbeat import signs
+from engine.heartbeat.signs import Ailment
+from engine.incidents.monitor import Monitor
 from engine.incidents.upkeep import What
 
 HURRIED = """\
@@ -231,3 +234,17 @@ async def test_the_keeper_s_lag_is_looked_at(tmp_path: Path, monkeypatch: pytest
         made._look_at_delivery()
     files.database.close()
     assert said == ["⚠️ pgmwatch · Storing lags by 2.5 s"]
+
+
+async def test_records_that_are_all_dropped_keep_the_heartbeat_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, LIVE)
+    (tmp_path / "state" / "kis-KRX").mkdir(parents=True)
+    prepared = ready.prepare(tmp_path / "config.toml", {}, ())
+    files = state_files.opened(prepared.plan.configuration, 0)
+    made = _Daemon(prepared, prepared.plan.configuration.settings.feed, files)
+    files.database.close()
+    before = made._ailments()
+    monkeypatch.setattr(Monitor, "is_all_dropped", True)
+    assert {*made._ailments()} - {*before} == {Ailment(signs.What.UNUSABLE)}
