@@ -16,7 +16,8 @@ _WITH_OTHERS_NS = 10 * SECOND_NS
 """Who has failed for so long when another one is told, is told with it: most likely the network is gone."""
 _FINE_NS = 10 * SECOND_NS
 _AWAY_NS = 3 * SECOND_NS
-"""Between two looks: nobody was there to send anything either, or the clock was set."""
+"""Between two looks: nobody was there to send anything either, the clock was set, or it is that of a recording that is
+played faster, by which no target can be judged."""
 _BETWEEN_NS = 600 * SECOND_NS
 """From one message of a target's failing to the next: a line that comes and goes would fill the other chats."""
 
