@@ -20,6 +20,7 @@ from engine.delivery.notice import Notice
 from engine.delivery.parcel import Batch, Delivery, Kept, Parcel, Status
 from engine.delivery.retry import NEVER, Waiting
 from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused, Unknown
+from engine.kst import SECOND_NS
 from engine.rules.model import Severity
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,11 @@ MAX_UNSENT_NAMED = 10
 """Given up notices that the next message names; the rest is a number."""
 MAX_UNSENT = 5_000
 """Given up and still to be listed, per target; the oldest beyond that are in the history only."""
+
+SENT_ELSEWHERE = "sent elsewhere instead"
+"""Why a delivery to a target that is gone is over: its notice goes to the present ones."""
+DOUBT_NS = 60 * SECOND_NS
+"""How long a bare 404 may be a web hook that is being rolled out. Asking again meanwhile takes seven requests."""
 
 
 class Journal(Protocol):
@@ -89,6 +95,8 @@ class TargetStatus:
     """When the first of the failures in a row was; None while the last attempt succeeded."""
     oldest_at: int | None = None
     """When the oldest of what waits or is attempted happened, or was asked for again: it expires first."""
+    last_refusal: str = ""
+    """Why a notice was last refused for good."""
 
 
 @dataclass(slots=True)
@@ -112,11 +120,23 @@ class _Lane:
     last_error: str = ""
     last_error_at: int | None = None
     last_delivered_at: int | None = None
+    last_refusal: str = ""
     failing_since: int | None = None
+    refusing_since: int | None = None
+    """When the first of the refusals in a row was that may pass."""
     unsent: list[Kept] = field(default_factory=list)
     """Given up, and not listed yet."""
     listing: frozenset[str] = frozenset()
     """Ids of those that the message being attempted accounts for."""
+
+    def judged(self, outcome: Outcome, now: int) -> Outcome:
+        """What it counts as: a refusal that may pass is a failure until it has lasted."""
+        if not isinstance(outcome, Refused) or outcome.certain or outcome.only_this or outcome.in_part:
+            self.refusing_since = None
+            return outcome
+        if self.refusing_since is None:
+            self.refusing_since = now
+        return outcome if now - self.refusing_since >= DOUBT_NS else Failed(outcome.reason)
 
     def forget_unsent(self, ids: AbstractSet[str]) -> list[Kept]:
         """→ those of these notices that were to be listed, and are not any more."""
@@ -202,6 +222,7 @@ class Outbox:
         """
         self._known.update((ident, None) for ident in known)
         vanished: list[Delivery] = []
+        listed: list[Delivery] = []
         for each in kept:
             lane = self._lanes.get(each.delivery.target)
             self._known[each.notice.id] = None
@@ -209,9 +230,11 @@ class Outbox:
                 vanished.append(_parcel(each, now).delivery(Status.VANISHED, now, "no longer configured"))
             elif each.delivery.status.is_open:
                 self._queue(_parcel(each, now))
-            elif each.delivery.unlisted and lane is not None:
+            elif lane is None:
+                listed.append(_listed(each))  # to nobody: its reader is gone
+            else:
                 lane.unsent.append(each)
-        self._keep(vanished)
+        self._keep([*vanished, *listed])
         resumed = sum(len(lane.queue) for lane in self._lanes.values())
         if resumed or vanished:
             logger.info("resumed undelivered=%d vanished=%d", resumed, len(vanished))
@@ -234,7 +257,7 @@ class Outbox:
                 may_repeat = each.delivery.may_repeat
                 fresh = [parcel for parcel in parcels if (each.notice.id, parcel.target) not in went]
                 parcels = [replace(parcel, may_repeat=may_repeat) for parcel in fresh]
-                changes.append(_discarded(each, now))
+                changes.append(replace(_discarded(each, now), reason=SENT_ELSEWHERE))
             went.update((each.notice.id, parcel.target) for parcel in parcels)
             for parcel in parcels:
                 again = replace(parcel, due_from=now)
@@ -294,17 +317,21 @@ class Outbox:
         """Returns when every claim so far is on the disk, or cannot be."""
         await self._journal.stored()
 
-    def settle(self, batch: Batch, outcome: Outcome, now: int) -> None:
-        """Delivered or refused: done. Anything else: back into the queue, in front of what came since."""
+    def settle(self, batch: Batch, outcome: Outcome, now: int) -> Outcome:
+        """Delivered or refused: done. Anything else: back into the queue, in front of what came since.
+
+        → what it counts as.
+        """
         lane = self._lanes[batch.target]
         lane.attempting = ()
+        outcome = lane.judged(outcome, now)
         if isinstance(outcome, Delivered):
             self._delivered(lane, batch, now)
-            return
-        lane.last_error, lane.last_error_at = outcome.reason, now
+            return outcome
         is_heard = isinstance(outcome, Refused) and outcome.only_this and len(batch.parcels) == 1
         if lane.failing_since is None and not is_heard:  # a target that dislikes one message works
             lane.failing_since = now
+        lane.last_error, lane.last_error_at = outcome.reason, now
         if not isinstance(outcome, Refused):
             lane.failed += isinstance(outcome, Failed)
             lane.unknown += isinstance(outcome, Unknown)
@@ -314,6 +341,7 @@ class Outbox:
             self._put_back(lane, batch, outcome, now)
         else:
             self._refused(lane, batch, outcome, now)
+        return outcome
 
     # To those who look
 
@@ -405,6 +433,7 @@ class Outbox:
 
     def _refused(self, lane: _Lane, batch: Batch, outcome: Refused, now: int) -> None:
         lane.refused += len(batch.parcels)
+        lane.last_refusal = outcome.reason
         tried = [parcel.tried(may_repeat=outcome.in_part) for parcel in batch.parcels]
         # A list that is refused as well is not tried again and again; the history has what stood in it.
         listed = [] if tried else [_listed(each) for each in lane.forget_unsent(lane.listing)]
@@ -477,4 +506,5 @@ def _status(lane: _Lane) -> TargetStatus:
         last_delivered_at=lane.last_delivered_at,
         failing_since=lane.failing_since,
         oldest_at=min(oldest, default=None),
+        last_refusal=lane.last_refusal,
     )

@@ -65,6 +65,8 @@ class Refused:
     """It is this message that it does not like; another may be taken. Else it takes nothing from us."""
     in_part: bool = False
     """A part of the message has been taken."""
+    certain: bool = False
+    """The service said so in its own words. A bare status may be of something in front of it, and pass."""
 
 
 @dataclass(frozen=True, slots=True)

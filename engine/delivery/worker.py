@@ -165,7 +165,7 @@ class Worker:
 
     def _settle(self, batch: Batch, outcome: Outcome, started: int) -> None:
         now = self._clock.now()
-        self._outbox.settle(batch, outcome, now)
+        outcome = self._outbox.settle(batch, outcome, now)
         told = f"target={self._target.address.name!r} notices={len(batch.parcels)} attempt={batch.attempt}"
         took_ms = (now - started) // 1_000_000
         match outcome:

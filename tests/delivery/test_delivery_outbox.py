@@ -188,7 +188,7 @@ async def test_a_commit_wakes_the_targets_it_concerns_and_no_other() -> None:
     assert not store.changed("d").is_set()
 
 
-OUTCOMES = (Delivered(), Failed("no"), Refused("never"), Refused("not this", only_this=True), Unknown("who knows"))
+OUTCOMES = (Delivered(), Failed("no"), Refused("never", certain=True), Refused("not this", only_this=True), Unknown("who knows"))
 
 
 class EveryNoticeIsAccountedFor(RuleBasedStateMachine):

@@ -17,6 +17,7 @@ from engine.delivery.outbox import Outbox
 from engine.delivery.parcel import Delivery, Kept, Status
 from engine.delivery.retry import NEVER, Waiting
 from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused, Unknown
+from engine.kst import SECOND_NS
 
 DESK, PHONE = Address("d", "desk[1] slack", ("desk",)), Address("p", "phone[1] telegram", ("phone", "night"))
 
@@ -176,7 +177,7 @@ def test_a_list_that_is_refused_is_not_tried_for_ever() -> None:
     outbox, shelf = shelved(DESK)
     posted(outbox, shelf, a_notice("old"))
     outbox.expire("d", 10, AT + 10)
-    outbox.settle(outbox.claim("d", AT + 11), Refused("HTTP 404"), AT + 12)
+    outbox.settle(outbox.claim("d", AT + 11), Refused("HTTP 404", certain=True), AT + 12)
     assert outbox.waiting("d") is None
     shelf.store()
     assert not shelf.stored_["old", "d"].unlisted
@@ -185,12 +186,49 @@ def test_a_list_that_is_refused_is_not_tried_for_ever() -> None:
 def test_what_is_refused_is_dead_and_the_next_is_tried() -> None:
     outbox, shelf = shelved(DESK)
     posted(outbox, shelf, a_notice("a"), a_notice("b"))
-    outbox.settle(outbox.claim("d", AT), Refused("HTTP 404"), AT)
+    outbox.settle(outbox.claim("d", AT), Refused("HTTP 404", certain=True), AT)
     shelf.store()
     assert shelf.statuses() == {"a": Status.REFUSED, "b": Status.REFUSED}
     posted(outbox, shelf, a_notice("c"))
     assert len(outbox.claim("d", AT).parcels) == 1
     assert outbox.status()[0].failing_since == AT
+
+
+def test_a_refusal_that_may_pass_counts_as_a_failure_for_a_minute() -> None:
+    """A web hook was rolled out, and answered 404 for three seconds: the four alerts that fell into them were gone."""
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    for second in (0, 1, 30, 59):
+        assert outbox.settle(outbox.claim("d", AT), Refused("HTTP 404"), AT + second * SECOND_NS) == Failed("HTTP 404")
+    assert outbox.queued() == {"d": 1}
+    assert outbox.settle(outbox.claim("d", AT), Refused("HTTP 404"), AT + 60 * SECOND_NS) == Refused("HTTP 404")
+    posted(outbox, shelf, a_notice("b"))
+    outbox.settle(outbox.claim("d", AT), Refused("HTTP 404"), AT + 70 * SECOND_NS)
+    shelf.store()
+    assert shelf.statuses() == {"a": Status.REFUSED, "b": Status.REFUSED}
+    (desk,) = outbox.status()
+    assert (desk.refused, desk.failed, desk.last_refusal) == (2, 4, "HTTP 404")
+
+
+@pytest.mark.parametrize("between", [Delivered(), Failed("HTTP 503"), Unknown("no reply")])
+def test_the_minute_counts_from_the_first_refusal_in_a_row(between: Outcome) -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    outbox.settle(outbox.claim("d", AT), Refused("HTTP 404"), AT)
+    outbox.settle(outbox.claim("d", AT), between, AT + 50 * SECOND_NS)
+    posted(outbox, shelf, a_notice("b"))
+    outbox.settle(outbox.claim("d", AT), Refused("HTTP 404"), AT + 70 * SECOND_NS)
+    assert outbox.status()[0].refused == 0
+
+
+def test_what_nobody_is_there_to_be_told_of_is_not_looked_at_for_ever() -> None:
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("old"))
+    outbox.expire("d", 10, AT + 10)
+    shelf.store()
+    _, shelf = again(shelf, PHONE)
+    assert shelf.undelivered() == []
+    assert shelf.statuses() == {"old": Status.EXPIRED}
 
 
 @pytest.mark.parametrize(("count", "most"), [(8, 10), (100, 30)])

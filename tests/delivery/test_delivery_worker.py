@@ -231,7 +231,7 @@ async def test_a_refused_message_is_not_repeated_and_the_next_one_is_tried(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
     async def gone(_: int) -> Outcome:
-        return Refused("HTTP 404")
+        return Refused("HTTP 404", certain=True)
 
     target = Fake(gone)
     house = House(nursery, [target], digest_s=0)
