@@ -33,8 +33,9 @@ SLACK_UNITS = 7_000
 MATRIX_BYTES = 20_000
 """An event has at most 65,536 bytes, JSON and all (client-server API, size limits). The text is in it twice, as HTML
 and plain, and an encrypted room makes a third more of it."""
-MAIL_BYTES = 100_000
-"""Gmail hides what is beyond 102 KB of HTML; other programs take much more."""
+MAIL_BYTES = 96_000
+"""Gmail hides what is beyond 102 KB of HTML; other programs take much more. The page around the lines has some 900
+bytes, and the title twice: up to 3,000."""
 
 _NUMBERED = " ({n}/{of})"
 _RESOLVED_ACCENT = "#15803D"
@@ -88,14 +89,18 @@ class Form:
     apart: bool = True
     """An empty line stands before the remarks."""
     max_parts: int = MAX_PARTS
-    page: Callable[[Message, str], str] | None = None
-    """Makes a whole page of the body."""
+    repeats: bool = True
+    """A title without a text is also the text: the service shows an empty one badly, or takes none."""
+    page: Callable[[Message, str, str], str] | None = None
+    """Makes a whole page of title and body, which may be empty."""
 
     def parts(self, message: Message) -> list[Part]:
         """The message in at most `max_parts`, each within the limits; what is cut off is marked."""
         lines = _lines(message, apart=self.apart)
-        if not lines:
+        if not lines and self.title_max and not self.repeats:
             return [self._part(message, "", [_Line(message.title)])]
+        if not lines and self.title_max and self.page is None:
+            lines = [_Line(message.title)]
         title = _clipped(message.title, self.title_max, self.dress.size) if self.title_max else message.title
         room = self._room(title)
         if _length(lines, self.dress, room) <= room:
@@ -104,7 +109,7 @@ class Form:
         most = (self.title_max or self.body_max // 2) - self.dress.size(_numbered(1, 1))
         title = _clipped(message.title, most, self.dress.size)
         room = self._room(title + _numbered(1, 1))
-        pages = _pages(lines, room, self.dress, self.max_parts)
+        pages = _pages(lines, room, self.dress, self.max_parts) or [[]]
         names = [title + _numbered(n, len(pages)) for n in range(1, len(pages) + 1)] if len(pages) > 1 else [title]
         return [self._part(message, name, page) for name, page in zip(names, pages, strict=True)]
 
@@ -121,8 +126,10 @@ class Form:
         inside = title if not self.title_max else ""
         head = [self._head(inside)] if inside else []
         body = self.dress.newline.join([*head, *(_rendered(line, self.dress) for line in lines)])
-        plain = "\n".join([*([inside] if inside else []), *(line.text for line in lines)])
-        page = self.page(message, body) if self.page else body
+        page = self.page(message, title, body) if self.page else body
+        # A page shows the title, and so does what goes in its place.
+        top = title if self.page else inside
+        plain = "\n".join([*([top] if top else []), *(line.text for line in lines)])
         return Part(title if self.title_max else "", page, plain if self.dress.marks else "")
 
 
@@ -137,7 +144,7 @@ def accent(severity: Severity, *, resolved: bool = False) -> str:
 
 def plain(body_max: int, title_max: int, *, shared: bool = False) -> Form:
     """For everything that is not known better: plain text, remarks below the body. Limits in UTF-16 units."""
-    return Form(_PLAIN, body_max, title_max, shared=shared, apart=False)
+    return Form(_PLAIN, body_max, title_max, shared=shared, apart=False, repeats=not shared)
 
 
 def slack(body_max: int, title_max: int) -> Form:
@@ -147,7 +154,7 @@ def slack(body_max: int, title_max: int) -> Form:
     attachment whose `mrkdwn_in` does not name its text is not formatted at all. Of that text only `&`, `<`, `>` mean
     something, and Apprise makes entities of them (they count): `<!channel>` stays text.
     """
-    return Form(_SLACK, min(body_max, SLACK_UNITS), title_max)
+    return Form(_SLACK, min(body_max, SLACK_UNITS), title_max, repeats=False)
 
 
 def telegram() -> Form:
@@ -165,24 +172,26 @@ def markdown(body_max: int) -> Form:
 
 
 def mail(title_max: int) -> Form:
-    """The title is the subject and stands nowhere else: what follows it on a locked phone are the values then.
+    """The title is the subject, and the heading of the page: who forwards or prints a mail keeps only that.
 
     Apprise makes the text part beside the HTML.
     """
     return Form(_MAIL, MAIL_BYTES, title_max, max_parts=1, page=_mail_page)
 
 
-def _mail_page(message: Message, body: str) -> str:
+def _mail_page(message: Message, title: str, body: str) -> str:
     """No colour but the bar's, so that a program in dark mode can choose its own; nothing is fetched from anywhere."""
     bar = accent(message.severity, resolved=message.resolved)
-    picture = f'<p><img src="cid:{PICTURE_NAME}" alt="" style="max-width:100%;height:auto"></p>'
+    shown = html.escape(title)
+    heading = f'<h1 style="margin:0 0 8px;font-size:18px;line-height:1.4">{shown}</h1>'
+    picture = f'<p><img src="cid:{PICTURE_NAME}" alt="{shown}" style="max-width:100%;height:auto"></p>'
     return (
         '<!doctype html><html><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><meta name="supported-color-schemes" content="light dark">'
         '</head><body style="margin:0;padding:12px">'
         f'<div style="border-left:5px solid {bar};padding:2px 0 2px 12px;font-family:sans-serif;font-size:16px;'
-        f'line-height:1.5;overflow-wrap:anywhere">{body}</div>'
+        f'line-height:1.5;overflow-wrap:anywhere">{heading}{body}</div>'
         f"{picture if message.picture else ''}</body></html>"
     )
 

@@ -41,7 +41,7 @@ def untagged(text: str) -> str:
 
 
 def page_text(text: str) -> str:
-    found = re.search(r"anywhere\">(.*)</div>", text, re.DOTALL)
+    found = re.search(r"</h1>(.*)</div>", text, re.DOTALL)
     assert found is not None
     return untagged(found[1].replace("<br>", "\n"))
 
@@ -118,14 +118,15 @@ def test_any_text_is_read_as_it_was_written(name: str, message: Message) -> None
     """Up to where it is cut, and but for the marks of the parts: no character is lost, added or taken for markup."""
     case = CASES[name]
     parts = case.form.parts(message)
-    wanted = "".join([*message.body.split("\n"), *message.remarks]) or message.title
+    wanted = "".join([*message.body.split("\n"), *message.remarks])
+    if not wanted and case.form.title_max and name != "mail":
+        wanted = message.title
     if name == "discord":
         wanted = wanted.replace("@", "＠")
     read = ""
     for part in parts:
         seen = case.seen(part.body)
-        inside = not case.form.title_max and "".join([message.body, *message.remarks])
-        read += "".join(seen.split("\n")[1:] if inside else seen.split("\n"))
+        read += "".join(seen.split("\n") if case.form.title_max else seen.split("\n")[1:])
     cut = read.find(CUT)
     assert wanted.startswith(read[:cut]) if cut >= 0 else read == wanted
 
@@ -136,7 +137,7 @@ def test_any_text_is_read_as_it_was_written(name: str, message: Message) -> None
 def test_tags_are_closed_in_each_part(name: str, message: Message) -> None:
     for part in CASES[name].form.parts(message):
         open_tags: list[str] = []
-        for closing, tag in re.findall(r"<(/?)(b|i|div|p)\b[^>]*>", part.body):
+        for closing, tag in re.findall(r"<(/?)(b|i|div|p|h1)\b[^>]*>", part.body):
             if closing:
                 assert open_tags.pop() == tag
             else:
@@ -183,10 +184,32 @@ def test_plain_text_has_its_remarks_right_below_as_web_hooks_know_it() -> None:
     assert part == Part(TITLE, "\n".join([BODY, *REMARKS]))
 
 
-def test_a_title_without_a_text_is_the_text(case: Case) -> None:
+def test_a_title_without_a_text_is_shown_once_in_a_chat(case: Case) -> None:
     (part,) = case.form.parts(Message("only this", "", Severity.INFO))
-    assert case.seen(part.body) == "only this"
-    assert part.title == ""
+    shown = [part.title, html.unescape(re.sub(r"<[^>]*>", "", part.body)).strip("*")]
+    twice = case in (CASES["mail"], CASES["with a title"])
+    assert shown == ["only this" if twice else "", "only this"]
+
+
+def test_a_system_alert_that_is_only_a_title_had_an_empty_subject() -> None:
+    only = Message("✅ pgmwatch · 알림 저장 재개", "", Severity.INFO)
+    (mail,) = forms.mail(250).parts(only)
+    assert mail.title == mail.plain == only.title
+    assert page_text(mail.body) == ""  # below a heading that says it
+    (hook,) = forms.plain(32_768, 250).parts(only)
+    assert hook == Part(only.title, only.title)
+    (remarked,) = forms.plain(32_768, 250).parts(Message(only.title, "", Severity.INFO, remarks=("late",)))
+    assert remarked == Part(only.title, "late")
+
+
+def test_a_mails_page_did_not_name_the_stock() -> None:
+    title = '⚠️ "삼성" <전자>(005930) & 5분 순매수량'
+    (part,) = forms.mail(250).parts(Message(title, BODY, Severity.INFO, picture=b"png"))
+    (heading,) = re.findall(r"<h1[^>]*>(.*)</h1>", part.body)
+    (alt,) = re.findall(r'<img[^>]* alt="([^"]*)"', part.body)
+    assert html.unescape(heading) == html.unescape(alt) == title
+    assert "<전자>" not in part.body
+    assert part.plain.split("\n")[0] == title
 
 
 def test_a_text_that_fits_exactly_is_one_part_and_one_character_more_are_two() -> None:

@@ -170,11 +170,22 @@ def test_a_mail_has_html_with_its_severity_and_the_same_as_text(query: str) -> N
     assert mail["Subject"] == TITLE
     assert mail.get_content_type() == "multipart/alternative"
     parts = parts_of(mail)
-    assert parts["text/plain"].get_content().splitlines() == [*FOREIGN, "", "2분 늦게 보냄 <i>"]
+    assert parts["text/plain"].get_content().splitlines() == [TITLE, *FOREIGN, "", "2분 늦게 보냄 <i>"]
     page = parts["text/html"].get_content()
     assert "&lt;b&gt;rule&lt;/b&gt; &amp; &lt;!channel&gt;" in page
     assert "#D97706" in page
     assert "<b>rule" not in page
+
+
+def test_a_title_alone_arrives_as_subject_of_a_mail_and_as_title_of_a_hook() -> None:
+    only = Message("✅ 알림 저장 재개", "", Severity.INFO)
+    with mail_server() as mailbox, listening(reply(200)) as hook:
+        assert service(mailbox.url("pw")).send(only) == Delivered()
+        assert service(hook.url()).send(only) == Delivered()
+    (mail,) = mailbox.mails
+    assert mail["Subject"] == only.title
+    assert parts_of(mail)["text/plain"].get_content().split() == only.title.split()
+    assert (hook.requests[0].json["title"], hook.requests[0].json["message"]) == (only.title, only.title)
 
 
 def test_a_mail_shows_its_picture_inside() -> None:
@@ -207,7 +218,7 @@ def test_a_mail_that_is_refused_goes_once_more_as_plain_text_without_its_picture
         assert service(mailbox.url("pw")).send(PICTURED) == Delivered()
     (mail,) = mailbox.mails
     assert mail["Subject"] == TITLE
-    assert (mail.get_content_type(), mail.get_content().strip()) == ("text/plain", "text")
+    assert (mail.get_content_type(), mail.get_content().split("\r\n")) == ("text/plain", [TITLE, "text", ""])
 
 
 # --- pictures in chats
