@@ -21,8 +21,8 @@ from engine.template import Spoken, TemplateFailedError
 
 MAX_CONDITION_LINES = 12
 """More do not fit on a phone; the first ones are those that the user wrote first."""
-MAX_DIGEST_LINES = 20
-"""About 2,000 characters: half of what Telegram takes in one message."""
+MAX_DIGEST_LINES = 30
+"""About 3,000 characters: what Telegram takes in one message."""
 MAX_TITLE = 120
 """What mail clients and phones show of a subject."""
 MAX_RULE_IN_TITLE = 40
@@ -54,7 +54,7 @@ _JOINERS = {
 }
 
 _AND_MORE_TITLE = Text("{title} · and {n} more", "{title} 외 {n}건")
-_AND_MORE = Text("… and {n} more", "… 외 {n}건")
+_AND_MORE = Text("… and {n} more (pgmwatch alerts shows all)", "… 외 {n}건 (전체는 pgmwatch alerts)")
 _LATE = Text("sent {late} late", "{late} 늦게 보냄")
 _OLDEST_LATE = Text("oldest sent {late} late", "가장 오래된 알림은 {late} 늦게 보냄")
 _MAY_REPEAT = Text("may repeat an earlier message", "앞선 메시지와 중복될 수 있음")
@@ -202,9 +202,39 @@ def render(due: Sequence[Due], unsent: Unsent, now: int, locale: Locale) -> Rend
     """
     if not due:
         return Rendered(_ONLY_UNSENT.of(locale).format(n=unsent.total), "\n".join(_unsent_names(unsent, locale)), ())
-    ordered = sorted(due, key=lambda each: each.notice.urgency)
+    ordered = _ordered(due)
     title, lines = _whole(ordered[0].notice) if len(ordered) == 1 else _digest(ordered, locale)
     return Rendered(title, "\n".join(lines), (*_remarks(ordered, now, locale), *_unsent_lines(unsent, locale)))
+
+
+def foremost(notices: Sequence[Notice]) -> Notice | None:
+    """The one that a message of all these is headed by; None of none."""
+    return _foremost(_ordered([Due(notice) for notice in notices])) if notices else None
+
+
+def _foremost(ordered: Sequence[Due]) -> Notice:
+    """The most urgent one; where all is over, the last, which says so."""
+    first = ordered[0].notice
+    return ordered[-1].notice if first.resolved or _is_over(first, _endings(ordered)) else first
+
+
+def _ordered(due: Sequence[Due]) -> list[Due]:
+    """What holds by its urgency, then what is over as it happened: a firing stands with the ending that came later."""
+    endings = _endings(due)
+    holds = [each for each in due if not _is_over(each.notice, endings)]
+    over = [each for each in due if _is_over(each.notice, endings)]
+    return sorted(holds, key=lambda each: each.notice.urgency) + sorted(over, key=lambda each: each.notice.at)
+
+
+def _endings(due: Sequence[Due]) -> dict[tuple[str, str], int]:
+    """When rule and symbol were last said to be over."""
+    resolved = [each.notice.alert for each in due if each.notice.alert is not None and each.notice.resolved]
+    return {(alert.rule, alert.symbol): alert.at for alert in sorted(resolved, key=lambda alert: alert.at)}
+
+
+def _is_over(one: Notice, endings: Mapping[tuple[str, str], int]) -> bool:
+    alert = one.alert
+    return alert is not None and alert.at <= endings.get((alert.rule, alert.symbol), alert.at - 1)
 
 
 def _whole(only: Notice) -> tuple[str, list[str]]:
@@ -212,8 +242,7 @@ def _whole(only: Notice) -> tuple[str, list[str]]:
 
 
 def _digest(ordered: Sequence[Due], locale: Locale) -> tuple[str, list[str]]:
-    first = ordered[0].notice
-    title = _AND_MORE_TITLE.of(locale).format(title=first.title, n=len(ordered) - 1)
+    title = _AND_MORE_TITLE.of(locale).format(title=_foremost(ordered).title, n=len(ordered) - 1)
     told = ordered[:MAX_DIGEST_LINES]
     lines = [line for each in told for line in _digest_lines(each.notice)]
     rest = len(ordered) - len(told)

@@ -47,9 +47,9 @@ class Notice:
         return self.alert is not None and self.alert.state is State.RESOLVED
 
     @property
-    def urgency(self) -> tuple[int, bool, float, int]:
-        """Sorts the most urgent first: severity, firing before resolved, size, age."""
-        return _RANK[self.severity], self.resolved, -self.size, self.at
+    def urgency(self) -> tuple[bool, int, float, int]:
+        """Sorts the most urgent first: what fires before what is over, then severity, size, age."""
+        return self.resolved, _RANK[self.severity], -self.size, self.at
 
     def to_json(self) -> str:
         """One line. An alert's is the same from the daemon, a replay and the history."""

@@ -35,8 +35,10 @@ MAX_KNOWN = 10_000
 """Ids that are remembered, so that nothing is told twice: more than any restart or reload can bring again."""
 MAX_HAPPENINGS = 2_000
 """Steps that somebody who follows them may be behind: a few seconds of the worst, hours of a usual day."""
+MAX_IN_ONE = 1_000
+"""Notices that one message accounts for: to claim and settle them takes a few milliseconds, between two frames."""
 MAX_UNSENT_NAMED = 10
-"""Given up notices that the next message names; the rest is a number."""
+"""Given up notices that the next message names, the most urgent ones; the rest is a number."""
 MAX_UNSENT = 5_000
 """Given up and still to be listed, per target; the oldest beyond that are in the history only."""
 
@@ -305,12 +307,13 @@ class Outbox:
         """What waits, most urgent first, to be attempted as one message; with what was given up, or that alone."""
         lane = self._lanes[target]
         lane.queue.sort(key=lambda parcel: parcel.notice.urgency)
-        most = lane.most or len(lane.queue)
+        most = lane.most or MAX_IN_ONE
         lane.attempting, lane.queue = tuple(lane.queue[:most]), lane.queue[most:]
         lane.waiting = _summed(lane.queue)
         lane.listing = frozenset(each.notice.id for each in lane.unsent)
         self._keep([parcel.delivery(Status.ATTEMPTING, now) for parcel in lane.attempting])
-        named = tuple(each.notice for each in lane.unsent[-MAX_UNSENT_NAMED:])
+        by_urgency = sorted((each.notice for each in lane.unsent), key=lambda notice: notice.urgency)
+        named = tuple(sorted(by_urgency[:MAX_UNSENT_NAMED], key=lambda notice: notice.at))
         return Batch(target, lane.attempting, Unsent(len(lane.unsent), named))
 
     async def stored(self) -> None:
@@ -471,13 +474,15 @@ def _discarded(kept: Kept, now: int) -> Delivery:
 
 def _with(waiting: Waiting | None, parcel: Parcel) -> Waiting:
     critical = parcel.notice.severity is Severity.CRITICAL
+    critical_at = parcel.committed_at if critical else 0
     if waiting is None:
-        return Waiting(1, parcel.committed_at, parcel.due_from, critical)
+        return Waiting(1, parcel.committed_at, parcel.due_from, critical, critical_at)
     return Waiting(
         waiting.count + 1,
         min(waiting.first_committed_at, parcel.committed_at),
         min(waiting.oldest_at, parcel.due_from),
         waiting.critical or critical,
+        max(waiting.newest_critical_at, critical_at),
     )
 
 

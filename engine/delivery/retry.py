@@ -24,6 +24,8 @@ class Waiting:
     oldest_at: int
     """When the oldest of them fired: it expires first."""
     critical: bool
+    newest_critical_at: int = 0
+    """When the last critical one was committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Course:
     failures: int = 0
     """In a row."""
     retry_at: int = 0
+    asked_at: int = 0
+    """When the service said that it may be asked again."""
 
     def after_success(self) -> "Course":
         return Course(self.started_at)
@@ -53,7 +57,8 @@ class Course:
     def after_failure(self, now: int, retry_after_s: float, chance: float) -> "Course":
         failures = self.failures + 1
         wait_s = max(delay_s(failures, chance), retry_after_s)
-        return Course(self.started_at, failures, now + round(wait_s * SECOND_NS))
+        asked_at = now + round(retry_after_s * SECOND_NS)
+        return Course(self.started_at, failures, now + round(wait_s * SECOND_NS), asked_at)
 
 
 def delay_s(failures: int, chance: float) -> float:
@@ -62,7 +67,12 @@ def delay_s(failures: int, chance: float) -> float:
 
 
 def due_at(waiting: Waiting, pace: Pace, course: Course) -> int:
-    """When what waits may be sent: critical does not wait for a digest, but nothing outruns the rate or a retry."""
+    """When what waits may be sent: nothing outruns the rate or what the service asked for.
+
+    Critical waits neither for a digest nor for the pause after a failure: each that comes is an attempt of its own.
+    """
     collected = waiting.first_committed_at + (0 if waiting.critical else pace.digest_ns)
-    spaced = 0 if course.started_at is None else course.started_at + pace.spacing_ns
-    return max(collected, spaced, course.retry_at)
+    if course.started_at is None:
+        return max(collected, course.retry_at)
+    is_news = waiting.newest_critical_at > course.started_at
+    return max(collected, course.started_at + pace.spacing_ns, course.asked_at if is_news else course.retry_at)

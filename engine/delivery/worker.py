@@ -147,8 +147,8 @@ class Worker:
         return picture
 
     def _to_be_shown(self, notices: Sequence[Notice]) -> Notice | None:
-        """The most urgent one, if a picture is wanted of it and the target takes one."""
-        most = min(notices, key=lambda notice: notice.urgency, default=None)
+        """The foremost one, if a picture is wanted of it and the target takes one."""
+        most = message.foremost(notices)
         if most is None or most.alert is None or not self._target.takes_pictures:
             return None
         wanted = self._chart if most.chart is None else most.chart
@@ -158,9 +158,9 @@ class Worker:
         notices = [parcel.notice for parcel in batch.parcels]
         due = [parcel.due for parcel in batch.parcels]
         title, body, remarks = message.render(due, batch.unsent, self._clock.now(), self._locale)
-        most = min(notices, key=lambda notice: notice.urgency, default=None)
+        most = message.foremost(notices)
         severity = Severity.WARNING if most is None else most.severity
-        resolved = most is not None and all(notice.resolved for notice in notices)
+        resolved = most is not None and most.resolved
         return Message(title, body, severity, resolved=resolved, remarks=remarks, picture=picture)
 
     def _settle(self, batch: Batch, outcome: Outcome, started: int) -> None:

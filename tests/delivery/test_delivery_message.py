@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from delivery_samples import AT, a_notice, a_rule, an_alert, over
@@ -441,6 +442,33 @@ def test_a_digest_has_a_line_each_most_severe_first_then_largest() -> None:
     assert render(many, Unsent(), AT, EN)[0].endswith(" · and 2 more")
 
 
+def test_a_digest_tells_what_holds_before_what_is_over_and_that_as_it_happened() -> None:
+    """It was headed by the end of one rule, and three new firings stood below: on a phone all seemed over."""
+
+    def told(number: int, state: State, symbol: str = "005930", **more: Any) -> Due:
+        alert = an_alert(id=str(number), state=state, symbol=symbol, at=AT + number, **more)
+        return Due(notice(alert, a_rule(), "", KO))
+
+    due = [
+        told(1, State.FIRING, severity=Severity.CRITICAL),
+        told(2, State.RESOLVED, severity=Severity.CRITICAL),
+        told(3, State.FIRING, "000660"),
+        told(4, State.RESOLVED, "035420"),
+        told(5, State.FIRING, "035420"),
+    ]
+    title, body, _ = render(due, Unsent(), AT, KO)
+    assert title == "⚠️ 000660 5분 순매수량 12만 3,456주 외 4건"
+    assert [line.split()[1] for line in body.split("\n")] == ["000660", "035420", "005930", "005930", "035420"]
+    assert [line[0] for line in body.split("\n")] == ["⚠", "⚠", "🚨", "✅", "✅"]
+
+
+def test_where_all_is_over_the_title_says_so() -> None:
+    firing, ending = an_alert(id="1"), an_alert(id="2", state=State.RESOLVED, at=AT + 1)
+    title, body, _ = render([Due(notice(each, a_rule(), "", KO)) for each in (ending, firing)], Unsent(), AT, KO)
+    assert title.startswith("✅")
+    assert [line[0] for line in body.split("\n")] == ["⚠", "✅"]
+
+
 def test_a_resolved_line_names_no_threshold() -> None:
     one = notice(an_alert(state=State.RESOLVED), a_rule(), "삼성전자", KO)
     assert one.line == "✅ 삼성전자(005930) semis-program-buying 해제 (0초 지속) · 09:05:29"
@@ -458,7 +486,7 @@ def test_a_digest_is_bounded() -> None:
     due = [Due(a_notice(f"n{number}")) for number in range(500)]
     lines = render(due, Unsent(), AT, KO)[1].split("\n")
     assert len(lines) == MAX_DIGEST_LINES + 1
-    assert lines[-1] == "… 외 480건"
+    assert lines[-1] == "… 외 470건 (전체는 pgmwatch alerts)"
 
 
 @pytest.mark.parametrize(("late_s", "said"), [(30, False), (31, True)])
@@ -480,7 +508,11 @@ def test_what_may_have_arrived_before_says_so() -> None:
 
 def test_what_was_given_up_is_listed_with_the_next_message() -> None:
     unsent = Unsent(3, (replace(a_notice("lost"), line="lost line"),))
-    assert render([Due(a_notice())], unsent, AT, EN).remarks == ("not sent, too old: 3", "· lost line", "… and 2 more")
+    assert render([Due(a_notice())], unsent, AT, EN).remarks == (
+        "not sent, too old: 3",
+        "· lost line",
+        "… and 2 more (pgmwatch alerts shows all)",
+    )
 
 
 OWN = Templates(title="[desk] {{ stock }}", message="{{ value | amount }} ({{ rule }})")

@@ -46,7 +46,7 @@ def test_a_notice_of_the_daemon_needs_no_rule() -> None:
     }
 
 
-def test_the_most_severe_comes_first_then_firing_then_the_largest_then_the_oldest() -> None:
+def test_what_fires_comes_first_then_the_most_severe_then_the_largest_then_the_oldest() -> None:
     resolved = message.notice(
         an_alert(id="r", state=State.RESOLVED, severity=Severity.CRITICAL), a_rule(), "", Locale.KO
     )
@@ -59,7 +59,7 @@ def test_the_most_severe_comes_first_then_firing_then_the_largest_then_the_oldes
         a_notice("critical", severity=Severity.CRITICAL),
     ]
     ordered = [notice.id for notice in sorted(notices, key=lambda notice: notice.urgency)]
-    assert ordered == ["critical", "r", "large", "older", "small", "info"]
+    assert ordered == ["critical", "large", "older", "small", "info", "r"]
 
 
 def test_size_is_how_far_beyond_the_threshold() -> None:

@@ -140,12 +140,12 @@ def test_a_full_queue_is_cut_back_a_tenth_at_a_time_so_that_a_commit_stays_cheap
 def test_what_waits_in_short_follows_the_queue() -> None:
     store = Outbox([DESK])
     post(store, [a_notice("a", at=AT - 5), a_notice("b", severity=Severity.CRITICAL)], AT)
-    assert store.waiting("d") == Waiting(2, AT, AT - 5, critical=True)
+    assert store.waiting("d") == Waiting(2, AT, AT - 5, critical=True, newest_critical_at=AT)
     batch = store.claim("d", AT)
     post(store, [a_notice("c", at=AT + 1)], AT + 2)
     assert store.waiting("d") == Waiting(1, AT + 2, AT + 1, critical=False)
     store.settle(batch, Failed("HTTP 503"), AT + 3)
-    assert store.waiting("d") == Waiting(3, AT, AT - 5, critical=True)
+    assert store.waiting("d") == Waiting(3, AT, AT - 5, critical=True, newest_critical_at=AT)
     store.expire("d", 1, AT + 1)
     assert store.waiting("d") == Waiting(1, AT + 2, AT + 1, critical=False)
 
@@ -188,7 +188,13 @@ async def test_a_commit_wakes_the_targets_it_concerns_and_no_other() -> None:
     assert not store.changed("d").is_set()
 
 
-OUTCOMES = (Delivered(), Failed("no"), Refused("never", certain=True), Refused("not this", only_this=True), Unknown("who knows"))
+OUTCOMES = (
+    Delivered(),
+    Failed("no"),
+    Refused("never", certain=True),
+    Refused("not this", only_this=True),
+    Unknown("who knows"),
+)
 
 
 class EveryNoticeIsAccountedFor(RuleBasedStateMachine):

@@ -39,8 +39,8 @@ def test_when_a_message_is_due(wait: Waiting, course: Course, due_s: int) -> Non
 
 def test_failures_in_a_row_count_and_one_success_forgets_them() -> None:
     course = Course(started_at=5).after_failure(10 * SECOND_NS, 0.0, 0.0)
-    assert course == Course(5, 1, 11 * SECOND_NS)
-    assert course.after_failure(20 * SECOND_NS, 0.0, 0.0) == Course(5, 2, 22 * SECOND_NS)
+    assert course == Course(5, 1, 11 * SECOND_NS, 10 * SECOND_NS)
+    assert course.after_failure(20 * SECOND_NS, 0.0, 0.0) == Course(5, 2, 22 * SECOND_NS, 20 * SECOND_NS)
     assert course.after_success() == Course(5, 0, 0)
 
 

@@ -263,12 +263,12 @@ async def test_a_message_is_over_only_if_all_in_it_is(
 ) -> None:
     target = Fake()
     house = House(nursery, [target])
-    for states in ([State.RESOLVED], [State.RESOLVED, State.FIRING]):
+    for states in ([State.RESOLVED], [State.FIRING, State.RESOLVED], [State.RESOLVED, State.FIRING]):
         now = house.clock.now()
-        alerts = [an_alert(id=f"{state} {now}", state=state) for state in states]
+        alerts = [an_alert(id=f"{state} {now}", state=state, at=now + nth) for nth, state in enumerate(states)]
         post(house.store, [a_notice(alert.id, at=now, alert=alert) for alert in alerts], now)
         await trio.sleep(5)
-    assert [message.resolved for _, message in target.sent] == [True, False]
+    assert [message.resolved for _, message in target.sent] == [True, True, False]
 
 
 class Slow:
@@ -296,6 +296,38 @@ async def test_nothing_is_sent_before_it_is_stored_that_it_is(
     slow.answers.set()
     await trio.sleep(0.1)
     assert target.titles() == ["title of a"]
+
+
+async def test_critical_news_are_an_attempt_of_their_own_while_a_target_rests(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    """A web hook was well again, and the next alert, a critical one, came 48 s later: it waited out the pause."""
+    target = Fake(no, spacing_s=3)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(70)  # attempts at 0, 3, 6 (the rate), 10, 18, 34, 66 s
+    before = target.times(house.start)
+    house.commit("b")
+    await trio.sleep(1)
+    assert target.times(house.start) == before
+    house.commit("c", severity=Severity.CRITICAL)
+    await trio.sleep(2)
+    assert target.times(house.start) == [*before, 71.0]
+
+
+async def test_critical_news_do_not_outrun_what_the_service_asked_for(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    async def busy(_: int) -> Outcome:
+        return Failed("HTTP 429", 40.0)
+
+    target = Fake(busy)
+    house = House(nursery, [target], digest_s=0)
+    house.commit("a")
+    await trio.sleep(10)
+    house.commit("b", severity=Severity.CRITICAL)
+    await trio.sleep(31)
+    assert target.times(house.start) == [0.0, 40.0]
 
 
 async def test_what_ends_before_it_was_sent_did_not_arrive(

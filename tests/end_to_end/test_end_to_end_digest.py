@@ -69,9 +69,9 @@ async def test_five_hundred_stocks_in_a_second_are_one_message_and_what_is_criti
     told = digest["message"].split("\n")
     sizes = [next(bought[code] for code in CODES if code in line) for line in told[:-1]]
     assert sizes == sorted(sizes, reverse=True)
-    assert len(sizes) == 20
+    assert len(sizes) == 30
     assert sizes[0] == max(bought.values())
-    assert told[-1] == f"… and {count(digest) - 20} more"
+    assert told[-1] == f"… and {count(digest) - 30} more (pgmwatch alerts shows all)"
 
 
 def count(message: Mapping[str, Any]) -> int:
