@@ -9,7 +9,7 @@ from engine.delivery.outbox import TargetStatus
 from engine.delivery.parcel import Delivery
 from engine.incidents import lag_words
 from engine.incidents.delivery_words import DeliveryWords
-from engine.incidents.lag import Lag
+from engine.incidents.lag import WITHIN, Lag
 from engine.incidents.system_alert import system_alert
 from engine.incidents.targets import Back, Disliked, Failing, Found, Watch
 from engine.incidents.words import Said
@@ -30,7 +30,7 @@ class Delivering:
         self._locale = locale
         self._words = DeliveryWords(locale)
         self._targets = Watch(ttl_ns, digest_ns)
-        self._store_lag = Lag()
+        self._store_lag = Lag(WITHIN)
 
     def look(self, now: int, targets: Sequence[TargetStatus], store_lag_ns: int) -> list[Notice]:
         """What is to be told now; call it every second. `store_lag_ns`: how long what is to be stored has waited."""

@@ -11,7 +11,8 @@ from engine.kst import SECOND_NS
 FAILING_NS = 60 * SECOND_NS
 """A service that restarts or says 429 is back sooner, and its messages wait."""
 _REFUSED_NS = 10 * SECOND_NS
-"""To be asked again helps no refusal, so nothing is waited for but others that refuse at the same time."""
+"""To be asked again helps no refusal, so nothing is waited for but others that refuse at the same time. One that may
+pass, such as a bare 404, is a failure for the minute in which it is asked again."""
 _WITH_OTHERS_NS = 10 * SECOND_NS
 """Who has failed for so long when another one is told, is told with it: most likely the network is gone."""
 _FINE_NS = 10 * SECOND_NS
@@ -202,7 +203,7 @@ class _Target:
 
     def dislike(self, now: int) -> Disliked:
         count, self._disliked, self._told_disliked = self.status.refused - self._disliked, self.status.refused, now
-        return Disliked(self.status.address.id, self.status.address.name, count, self.status.last_error)
+        return Disliked(self.status.address.id, self.status.address.name, count, self.status.last_refusal)
 
     def _how(self) -> How:
         if self._hangs:

@@ -133,7 +133,7 @@ def test_what_is_given_up_meanwhile_is_told_at_the_end() -> None:
 
 def test_a_target_that_refuses_everything_is_told_after_ten_seconds() -> None:
     chats = Chats(locale=Locale.KO)
-    chats.answers["d"] = Refused("invalid_auth <@channel>")
+    chats.answers["d"] = Refused("invalid_auth <@channel>", certain=True)
     chats.fire("desk")
     assert chats.run(10) == []
     (failing,) = chats.run(1)
@@ -167,9 +167,36 @@ def test_a_message_that_a_target_dislikes_is_told_once_in_ten_minutes() -> None:
     assert chats.watch.failing(chats.now) == ()
 
 
+def test_a_hook_that_was_refused_with_404_and_then_failed_with_500_was_told_to_have_refused_with_500() -> None:
+    chats = Chats()
+    for answer in (Refused("HTTP 404", certain=True), Failed("HTTP 500"), OK):
+        chats.answers["d"] = answer
+        chats.fire("desk")
+        chats.run(4)
+    (refused,) = chats.told
+    assert refused.kind == "target-refused"
+    assert refused.message.splitlines()[0] == "desk[1] slack: refused 1, and takes others. HTTP 404."
+
+
+def test_a_hook_that_is_rolled_out_is_nobody_s_business_and_one_that_is_gone_is_told_after_a_minute() -> None:
+    chats = Chats()
+    chats.answers["d"] = Refused("HTTP 404")
+    chats.fire("desk")
+    chats.run(50)
+    chats.answers["d"] = OK
+    chats.run(600)
+    assert chats.told == []
+    chats.answers["d"] = Refused("HTTP 404")
+    chats.fire("desk")
+    assert chats.run(60) == []
+    (failing,) = chats.run(10)
+    assert failing.kind == "target-failing"
+    assert "no message has arrived since 12:10:50 (1 min). HTTP 404." in failing.message
+
+
 def test_refusals_that_the_end_of_an_incident_tells_of_are_not_told_again() -> None:
     chats = Chats()
-    chats.answers["d"] = Refused("HTTP 403")
+    chats.answers["d"] = Refused("HTTP 403", certain=True)
     for _ in range(3):
         chats.fire("desk")
         chats.run(20)
@@ -293,6 +320,38 @@ def test_a_database_that_takes_its_time_is_told_when_it_lasts_and_when_it_is_ove
     (over,) = chats.run(60)
     assert over.title == "✅ pgmwatch · Storing keeps up again"
     assert "It lagged by up to 2.0 s, from 12:00:00 to 12:01:13." in over.message
+
+
+def test_a_disk_that_was_slow_at_each_alert_was_not_told_all_hour() -> None:
+    """Commits of 4.5 s, one every ten: never five looks behind in a row."""
+    chats = Chats()
+    for _ in range(360):
+        for lag_ns in (500_000_000, 1_500_000_000, 2_500_000_000, 3_500_000_000, 4_400_000_000):
+            chats.run(1, lag_ns)
+        chats.run(5)
+    (lag,) = chats.told
+    assert (lag.kind, lag.at) == ("store-lag", NOON + 11 * SECOND_NS)
+    assert lag.message.startswith("Since 12:00:01 ")
+    (over,) = chats.run(60)
+    assert over.kind == "store-lag-over"
+    assert "by up to 4.4 s, from 12:00:01 to 13:00:04" in over.message
+
+
+def test_a_slow_store_now_and_then_is_nobody_s_business() -> None:
+    chats = Chats()
+    for _ in range(100):
+        chats.run(4, 2 * SECOND_NS)
+        chats.run(26)
+    assert chats.told == []
+
+
+def test_a_disk_that_is_slow_every_quarter_minute_does_not_chatter() -> None:
+    chats = Chats()
+    for _ in range(240):
+        chats.run(4, 2 * SECOND_NS)
+        chats.run(11)
+    assert 6 <= len(chats.told) <= 12  # an hour
+    assert kinds(chats.told) == ["store-lag", "store-lag-over"] * (len(chats.told) // 2)
 
 
 def test_only_what_came_of_this_incident_is_counted() -> None:
