@@ -12,7 +12,7 @@ from engine.kst import SECOND_NS
 from engine.locale import Locale, Text
 from engine.problems import Problem
 from engine.rules.model import Severity
-from engine.text import clean
+from engine.text import unpinged
 
 MAX_NAMED = 5
 """Errors that one message shows; `pgmwatch check` has them all."""
@@ -195,4 +195,5 @@ class Upkeep:
 
 
 def _shown(reason: str) -> str:
-    return clean(reason, MAX_REASON)
+    """A path or a name in it is of the user's choice, and a file may be called `@room`."""
+    return unpinged(reason, MAX_REASON)

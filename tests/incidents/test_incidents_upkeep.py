@@ -7,6 +7,7 @@ from engine.delivery.notice import Notice
 from engine.incidents.upkeep import Upkeep, What
 from engine.kst import SECOND_NS
 from engine.locale import Locale
+from engine.problems import Problem
 from engine.rules.model import Severity
 
 NOON = at("12:00")
@@ -37,3 +38,12 @@ def test_a_disk_at_its_limit_filled_the_chat() -> None:
 def test_a_disk_that_comes_and_goes_by_the_minute_is_told_once_in_ten_minutes() -> None:
     found = kinds(told(*((begin, begin + 30) for begin in range(0, 3600, 60))))
     assert found == ["recording-stopped", "recording-goes-on"] * 6
+
+
+def test_a_file_called_at_room_rang_in_a_matrix_room() -> None:
+    upkeep = Upkeep(Locale.EN, ("desk",))
+    found = upkeep.problems(What.RULES, [Problem("rules/@room.toml", 3, "@here", "unknown-key")], NOON)
+    found += upkeep.trouble(What.RECORDING, "state/@room: No space left on device", NOON)
+    assert len(found) == 2
+    assert not any("@" in notice.message for notice in found)
+    assert "＠room.toml:3" in found[0].message
