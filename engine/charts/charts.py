@@ -68,7 +68,7 @@ class Charts:
         if charted:
             log.info("pictures of rules=%d tracks=%d", len(charted), self._traces.tracks)
         if left_out:
-            log.warning("too many measures: no picture of %d of them", left_out)
+            log.warning("too many measures: no pictures of rules=%d", left_out)
 
     def recalling(self, events: Iterable[Event], until: int) -> Iterator[Event]:
         """`events` as they are, and between them a look at what they come to; from an hour before `until` on.

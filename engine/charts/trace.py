@@ -96,27 +96,40 @@ class Traces:
         return self._times[-1] if self._times else 0
 
     def follow(self, rules: Iterable[Rule]) -> int:
-        """These rules from now on; what is measured as before keeps its past. → measures for which there is no room."""
-        before, self._tracks, self._follows = self._tracks, {}, []
-        left_out: set[TrackKey] = set()
-        for rule in rules:
-            for symbol in rule.symbols if rule.aggregate is None else (rule.aggregate,):
-                self._follow(rule, symbol, before, left_out)
-        return len(left_out)
+        """These rules from now on; what is measured as before keeps its past. → rules for which there is no room.
 
-    def _follow(self, rule: Rule, symbol: str, before: dict[TrackKey, Track], left_out: set[TrackKey]) -> None:
-        subject, found = subject_of(rule, symbol), []
-        for place, name in enumerate(dict.fromkeys(condition.key for condition in rule.when.conditions())):
-            key = subject, name
-            if key in self._tracks:
+        Of the first of these some measures may be followed. It takes time for each rule, and for each track; but not
+        for all that there is no room for: a thousand rules for forty symbols are looked at between two events.
+        """
+        before, self._tracks, self._follows = self._tracks, {}, []
+        whole: set[tuple[Subject, str | None, str]] = set()
+        """Measures that are followed of all of these symbols, or of their sum: many rules ask for the same."""
+        left_out = 0
+        for rule in rules:
+            names = tuple(dict.fromkeys(condition.key for condition in rule.when.conditions()))
+            measures = {(rule.symbols, rule.aggregate, name) for name in names}
+            if measures <= whole:
                 continue
-            if len(self._tracks) == self._limit:
-                left_out.add(key)
-                continue
-            self._tracks[key] = before.get(key) or Track(len(self._times))
-            found.append((place, self._tracks[key]))
-        if found:
-            self._follows.append(_Follow(rule.name, symbol, tuple(found)))
+            if self._has_room_for(rule, names, before):
+                whole |= measures
+            else:
+                left_out += 1
+        return left_out
+
+    def _has_room_for(self, rule: Rule, names: Sequence[str], before: dict[TrackKey, Track]) -> bool:
+        """Follow the rule, as far as there is."""
+        for symbol in rule.symbols if rule.aggregate is None else (rule.aggregate,):
+            subject, found = subject_of(rule, symbol), []
+            new = [(place, (subject, name)) for place, name in enumerate(names) if (subject, name) not in self._tracks]
+            room = self._limit - len(self._tracks)
+            for place, key in new[:room]:
+                self._tracks[key] = before.get(key) or Track(len(self._times))
+                found.append((place, self._tracks[key]))
+            if found:
+                self._follows.append(_Follow(rule.name, symbol, tuple(found)))
+            if len(new) > room:
+                return False
+        return True
 
     def is_due(self, now: int) -> bool:
         """Whether five seconds of the clock have begun since the last look."""
