@@ -48,7 +48,7 @@ class _Smtp(smtplib.SMTP):
             seen_here().note(outcomes.no_connection())
             raise
         if code != _WELCOME:
-            seen_here().note(outcomes.refused_by_mail_server(code, text))
+            seen_here().note(outcomes.refused_by_mail_server(code, text, certain=False))
         return code, text
 
     def starttls(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
@@ -107,14 +107,16 @@ class _SecureSmtp(_Smtp, smtplib.SMTP_SSL):
 
 def _before_the_mail(error: OSError, not_offered: str) -> Trouble:
     if isinstance(error, smtplib.SMTPResponseException):
-        return outcomes.refused_by_mail_server(error.smtp_code, error.smtp_error)
+        certain = isinstance(error, smtplib.SMTPAuthenticationError)
+        return outcomes.refused_by_mail_server(error.smtp_code, error.smtp_error, certain=certain)
     if isinstance(error, smtplib.SMTPServerDisconnected) or not isinstance(error, smtplib.SMTPException):
         return outcomes.lost_connection()
-    return Refused(not_offered)  # the URL asks for something that the server does not have
+    return Refused(not_offered)  # the URL asks for something that the server does not have, or not now
 
 
 def _of_the_mail(error: OSError) -> Trouble:
     if not isinstance(error, smtplib.SMTPResponseException):
         return outcomes.lost_connection()
     about_this = isinstance(error, smtplib.SMTPDataError) or error.smtp_code == _TOO_LARGE
-    return outcomes.refused_by_mail_server(error.smtp_code, error.smtp_error, only_this=about_this)
+    certain = not isinstance(error, smtplib.SMTPHeloError)
+    return outcomes.refused_by_mail_server(error.smtp_code, error.smtp_error, only_this=about_this, certain=certain)

@@ -156,7 +156,7 @@ async def test_as_json_an_alert_comes_with_whom_it_goes_to_and_then_each_step(
     (line,) = await desk.sees()
     assert [each["status"] for each in json.loads(line)["deliveries"]] == ["queued"]
     assert line.startswith(alert("a").to_json()[:-1])
-    daemon.deliver(Refused("HTTP 403"))
+    daemon.deliver(Refused("HTTP 403", certain=True))
     lines = await desk.sees()
     assert told(lines) == [("a", "attempting"), ("a", "refused")]
     assert json.loads(lines[-1])["delivery"]["reason"] == "HTTP 403"

@@ -50,10 +50,10 @@ def test_severity_becomes_the_colour_that_services_know(severity: Severity, reso
     assert hook.requests[0].json["type"] == kind
 
 
-def test_a_message_without_text_is_its_title() -> None:
+def test_a_message_without_text_has_its_title_as_text_as_well() -> None:
     with listening(reply(200)) as hook:
         assert service(hook.url()).send(Message("only this", "", Severity.INFO)) == Delivered()
-    assert (hook.requests[0].json["title"], hook.requests[0].json["message"]) == ("", "only this")
+    assert (hook.requests[0].json["title"], hook.requests[0].json["message"]) == ("only this", "only this")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,9 @@ def test_a_redirect_is_neither_followed_nor_taken_for_delivery(status: int, quer
     with listening(reply(200)) as elsewhere:
         location = f"Location: http://127.0.0.1:{elsewhere.port}/stolen\r\n"
         with listening(reply(status, location)) as hook:
-            assert service(hook.url(query=query)).send(MESSAGE) == Refused(f"HTTP {status}, redirects are not followed")
+            outcome = service(hook.url(query=query)).send(MESSAGE)
+    reason = f"HTTP {status}, redirects are not followed"
+    assert outcome == (Unknown(reason) if status in (302, 303, 307) else Refused(reason))
     assert len(hook.requests) == 1
     assert elsewhere.requests == []
 
@@ -289,10 +291,10 @@ def test_a_mail_arrives_with_korean_intact() -> None:
     assert arrived["From"] == "pgmwatch <trader@example.com>"
     text = arrived.get_body(("plain",))
     assert text is not None
-    assert text.get_content().splitlines() == BODY.splitlines()
+    assert text.get_content().splitlines() == [TITLE, *BODY.splitlines()]
     assert mailbox.passwords == [b"test-password"]
 
 
 def test_a_mail_that_the_server_will_not_have_is_refused() -> None:
     with mail_server(refuse=True) as mailbox:
-        assert service(mailbox.url("test-password")).send(MESSAGE) == Refused("SMTP 550", only_this=True)
+        assert service(mailbox.url("test-password")).send(MESSAGE) == Refused("SMTP 550", only_this=True, certain=True)

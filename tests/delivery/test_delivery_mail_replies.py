@@ -29,14 +29,14 @@ def service(url: str) -> Service:
     ("refusal", "outcome"),
     [
         ({}, Delivered()),
-        ({"AUTH": "535 5.7.8 wrong"}, Refused("SMTP 535 5.7.8")),
+        ({"AUTH": "535 5.7.8 wrong"}, Refused("SMTP 535 5.7.8", certain=True)),
         ({"AUTH": "454 4.7.0 too many logins"}, Failed("SMTP 454 4.7.0")),
-        ({"MAIL": "553 5.7.1 not yours"}, Refused("SMTP 553 5.7.1")),
-        ({"MAIL": "552 5.3.4 too large"}, Refused("SMTP 552 5.3.4", only_this=True)),
+        ({"MAIL": "553 5.7.1 not yours"}, Refused("SMTP 553 5.7.1", certain=True)),
+        ({"MAIL": "552 5.3.4 too large"}, Refused("SMTP 552 5.3.4", only_this=True, certain=True)),
         ({"MAIL": "421 4.3.2 closing"}, Failed("SMTP 421 4.3.2")),
-        ({"RCPT": "550 5.1.1 nobody"}, Refused("SMTP 550 5.1.1")),
+        ({"RCPT": "550 5.1.1 nobody"}, Refused("SMTP 550 5.1.1", certain=True)),
         ({"RCPT": "450 4.2.0 greylisted"}, Failed("SMTP 450 4.2.0")),
-        ({"DATA": "554 5.7.1 spam"}, Refused("SMTP 554 5.7.1", only_this=True)),
+        ({"DATA": "554 5.7.1 spam"}, Refused("SMTP 554 5.7.1", only_this=True, certain=True)),
         ({"DATA": "451 4.3.0 later"}, Failed("SMTP 451 4.3.0")),
     ],
     ids=str,
@@ -49,7 +49,7 @@ def test_a_mail_server_is_understood(refusal: dict[str, str], outcome: Outcome) 
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        ("550 5.1.1 nobody", Refused("in part: SMTP 550 5.1.1", in_part=True)),
+        ("550 5.1.1 nobody", Refused("in part: SMTP 550 5.1.1", in_part=True, certain=True)),
         ("450 4.2.0 greylisted", Unknown("in part: SMTP 450 4.2.0")),
     ],
 )
@@ -158,6 +158,7 @@ def test_until_the_final_dot_nothing_was_taken_and_after_it_nobody_knows(
     ("answers", "outcome"),
     [
         ([b"554 5.7.1 go away\r\n"], Refused("SMTP 554 5.7.1")),
+        ([HI, b"550 no\r\n", b"550 not you\r\n"], Refused("SMTP 550")),  # to who we say we are
         ([b"421 4.3.2 busy\r\n"], Failed("SMTP 421 4.3.2")),
         ([b"HTTP/1.1 400 Bad Request\r\n"], Failed("no SMTP")),
         ([*TO_THE_DOT, b"what?\r\n"], Unknown("no reply")),

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,9 +51,15 @@ def test_a_yes_is_delivered(status: int) -> None:
     assert outcomes.of_reply(status, NOTHING) == Delivered()
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
-def test_a_redirect_is_refused(status: int) -> None:
+@pytest.mark.parametrize("status", [300, 301, 304, 305, 308, 399])
+def test_a_redirect_for_good_is_refused_but_not_for_certain(status: int) -> None:
     assert outcomes.of_reply(status, NOTHING, 30) == Refused(f"HTTP {status}, redirects are not followed")
+
+
+@pytest.mark.parametrize("status", [302, 303, 307])
+def test_a_redirect_for_now_may_follow_on_a_message_that_was_taken(status: int) -> None:
+    """As a refusal, three seconds of a page that says "in maintenance" ended all that waited."""
+    assert outcomes.of_reply(status, NOTHING, 30) == Unknown(f"HTTP {status}, redirects are not followed", 30)
 
 
 @pytest.mark.parametrize("status", THIS)
@@ -61,7 +68,7 @@ def test_a_message_that_is_not_liked_is_refused_alone(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", TARGET)
-def test_a_target_that_takes_nothing_refuses(status: int) -> None:
+def test_a_target_that_takes_nothing_refuses_but_a_roll_out_says_the_same(status: int) -> None:
     assert outcomes.of_reply(status, NOTHING, 30) == Refused(f"HTTP {status}")
 
 
@@ -83,9 +90,9 @@ SLACK: list[tuple[Any, Outcome]] = [
     ("request_timeout", Failed("HTTP 200 request_timeout")),
     ("internal_error", Unknown("HTTP 200 internal_error")),
     ("fatal_error", Unknown("HTTP 200 fatal_error")),
-    ("msg_too_long", Refused("HTTP 200 msg_too_long", only_this=True)),
-    ("channel_not_found", Refused("HTTP 200 channel_not_found")),
-    ("invalid_auth", Refused("HTTP 200 invalid_auth")),
+    ("msg_too_long", Refused("HTTP 200 msg_too_long", only_this=True, certain=True)),
+    ("channel_not_found", Refused("HTTP 200 channel_not_found", certain=True)),
+    ("invalid_auth", Refused("HTTP 200 invalid_auth", certain=True)),
     ("a_code_of_tomorrow", Failed("HTTP 200")),
     ("xoxb-token-of-ours", Failed("HTTP 200")),
     (None, Failed("HTTP 200")),
@@ -96,14 +103,22 @@ REPLIES: list[tuple[int, Any, Outcome]] = [
     (200, {"ok": True, "error": "invalid_auth"}, Delivered()),
     (200, {"ok": None, "error": "invalid_auth"}, Delivered()),
     (429, {"ok": False, "error_code": 429, "parameters": {"retry_after": 35}}, Failed("HTTP 429", 35)),
-    (400, {"ok": False, "description": "Bad Request: chat not found"}, Refused("HTTP 400 chat_not_found")),
+    (
+        400,
+        {"ok": False, "description": "Bad Request: chat not found"},
+        Refused("HTTP 400 chat_not_found", certain=True),
+    ),
     (
         400,
         {"ok": False, "description": "Bad Request: can't parse entities: unsupported start tag"},
-        Refused("HTTP 400 markup_rejected", only_this=True),
+        Refused("HTTP 400 markup_rejected", only_this=True, certain=True),
     ),
     (400, {"ok": False, "description": "Bad Request: new 123:secret"}, Refused("HTTP 400", only_this=True)),
-    (403, {"ok": False, "description": "Forbidden: bot was blocked by the user"}, Refused("HTTP 403 bot_blocked")),
+    (
+        403,
+        {"ok": False, "description": "Forbidden: bot was blocked by the user"},
+        Refused("HTTP 403 bot_blocked", certain=True),
+    ),
     (401, {"ok": False, "error_code": 401, "description": "Unauthorized"}, Refused("HTTP 401")),
     (429, {"message": "You are being rate limited.", "retry_after": 1.5, "global": False}, Failed("HTTP 429", 1.5)),
     (
@@ -111,20 +126,20 @@ REPLIES: list[tuple[int, Any, Outcome]] = [
         {"message": "You are being rate limited.", "retry_after": 43323, "global": False},
         Failed("HTTP 429", 43.323),
     ),
-    (404, {"message": "Unknown Webhook", "code": 10015}, Refused("HTTP 404 unknown_webhook")),
-    (400, {"code": 50035, "errors": {}}, Refused("HTTP 400 invalid_form_body", only_this=True)),
+    (404, {"message": "Unknown Webhook", "code": 10015}, Refused("HTTP 404 unknown_webhook", certain=True)),
+    (400, {"code": 50035, "errors": {}}, Refused("HTTP 400 invalid_form_body", only_this=True, certain=True)),
     (429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 2500}, Failed("HTTP 429 m_limit_exceeded", 2.5)),
-    (403, {"errcode": "M_FORBIDDEN", "error": "no"}, Refused("HTTP 403 m_forbidden")),
+    (403, {"errcode": "M_FORBIDDEN", "error": "no"}, Refused("HTTP 403 m_forbidden", certain=True)),
     (403, {"errcode": "M_RESOURCE_LIMIT_EXCEEDED"}, Failed("HTTP 403 m_resource_limit_exceeded")),
-    (401, {"errcode": "M_UNKNOWN_TOKEN", "soft_logout": True}, Refused("HTTP 401 m_unknown_token")),
-    (413, {"errcode": "M_TOO_LARGE"}, Refused("HTTP 413 m_too_large", only_this=True)),
+    (401, {"errcode": "M_UNKNOWN_TOKEN", "soft_logout": True}, Refused("HTTP 401 m_unknown_token", certain=True)),
+    (413, {"errcode": "M_TOO_LARGE"}, Refused("HTTP 413 m_too_large", only_this=True, certain=True)),
     (403, {"errcode": "M_SYT_SECRET"}, Refused("HTTP 403")),
     # one that may have been taken: as a failure it came a second time without a word
     (500, {"ok": False, "error": "internal_error"}, Unknown("HTTP 500 internal_error")),
     # a body does not overrule a status that says when
     (503, {"ok": False, "error": "invalid_auth"}, Failed("HTTP 503 invalid_auth")),
     (429, {"errcode": "M_FORBIDDEN"}, Failed("HTTP 429 m_forbidden")),
-    (302, {"ok": False, "error": "ratelimited"}, Refused("HTTP 302 ratelimited, redirects are not followed")),
+    (302, {"ok": False, "error": "ratelimited"}, Unknown("HTTP 302 ratelimited, redirects are not followed")),
 ]
 
 
@@ -211,10 +226,10 @@ def test_a_code_that_is_told_stands_in_a_table_and_is_harmless() -> None:
 # Mail
 
 MAIL: list[tuple[int, bytes, bool, Outcome]] = [
-    (550, b"no such mailbox", False, Refused("SMTP 550")),
-    (550, b"5.1.1 <kim@example.com> secret", False, Refused("SMTP 550 5.1.1")),
-    (554, b"5.7.1 spam", True, Refused("SMTP 554 5.7.1", only_this=True)),
-    (535, b"5.7.8 Username and Password not accepted", False, Refused("SMTP 535 5.7.8")),
+    (550, b"no such mailbox", False, Refused("SMTP 550", certain=True)),
+    (550, b"5.1.1 <kim@example.com> secret", False, Refused("SMTP 550 5.1.1", certain=True)),
+    (554, b"5.7.1 spam", True, Refused("SMTP 554 5.7.1", only_this=True, certain=True)),
+    (535, b"5.7.8 Username and Password not accepted", False, Refused("SMTP 535 5.7.8", certain=True)),
     (454, b"4.7.0 Too many login attempts", False, Failed("SMTP 454 4.7.0")),
     (421, b"4.3.2.1.secret", True, Failed("SMTP 421")),
     (451, b"", True, Failed("SMTP 451")),
@@ -227,16 +242,18 @@ MAIL: list[tuple[int, bytes, bool, Outcome]] = [
 @pytest.mark.parametrize(("code", "text", "only_this", "outcome"), MAIL)
 def test_what_a_mail_server_says(code: int, text: bytes, only_this: bool, outcome: Outcome) -> None:
     assert outcomes.refused_by_mail_server(code, text, only_this=only_this) == outcome
+    unsure = outcomes.refused_by_mail_server(code, text, only_this=only_this, certain=False)
+    assert unsure == (replace(outcome, certain=False) if isinstance(outcome, Refused) else outcome)
 
 
 BROKER: list[tuple[int, Outcome]] = [
     (128, Failed("MQTT 128")),
     (136, Failed("MQTT 136")),
     (156, Failed("MQTT 156")),
-    (157, Refused("MQTT 157")),
-    (149, Refused("MQTT 149", only_this=True)),
-    (134, Refused("MQTT 134")),
-    (255, Refused("MQTT 255")),
+    (157, Refused("MQTT 157", certain=True)),
+    (149, Refused("MQTT 149", only_this=True, certain=True)),
+    (134, Refused("MQTT 134", certain=True)),
+    (255, Refused("MQTT 255", certain=True)),
 ]
 
 
@@ -251,6 +268,7 @@ YES = Delivered()
 NOT_NOW, NOT_NOW_30 = Failed("a"), Failed("b", 30)
 LOST = Unknown("no reply")
 NEVER, NEVER_THIS = Refused("c"), Refused("d", only_this=True)
+REVOKED = Refused("e", certain=True)
 
 TOGETHER: list[tuple[list[Outcome], Outcome]] = [
     ([], Failed("not accepted")),
@@ -266,6 +284,10 @@ TOGETHER: list[tuple[list[Outcome], Outcome]] = [
     ([LOST, NEVER], LOST),
     ([NEVER], NEVER),
     ([NEVER, NEVER_THIS], Refused("c", only_this=True)),
+    ([REVOKED, REVOKED], REVOKED),
+    ([REVOKED, NEVER], Refused("e")),
+    ([NEVER, REVOKED], NEVER),
+    ([YES, REVOKED], Refused("in part: e", in_part=True, certain=True)),
     ([NEVER, NOT_NOW_30], NOT_NOW_30),
     ([NOT_NOW_30, NEVER], NOT_NOW_30),
     ([YES, NEVER], Refused("in part: c", in_part=True)),

@@ -76,10 +76,14 @@ Chat = Callable[[Receiver], None]
         (
             TELEGRAM + "/1",
             says(400, {"ok": False, "description": "chat not found"}),
-            Refused("HTTP 400 chat_not_found"),
+            Refused("HTTP 400 chat_not_found", certain=True),
         ),
         (SLACK, says(200, {"ok": True, "channel": "C1"}), Delivered()),
-        (SLACK, says(200, {"ok": False, "error": "channel_not_found"}), Refused("HTTP 200 channel_not_found")),
+        (
+            SLACK,
+            says(200, {"ok": False, "error": "channel_not_found"}),
+            Refused("HTTP 200 channel_not_found", certain=True),
+        ),
         (
             SLACK,
             says(200, {"ok": False, "error": "ratelimited"}, "Retry-After: 7\r\n"),
@@ -89,7 +93,7 @@ Chat = Callable[[Receiver], None]
         (SLACK, says(200, b"<html>maintenance"), Unknown("not accepted")),
         (DISCORD, says(204, b""), Delivered()),
         (DISCORD, says(429, {"retry_after": 0.5, "global": False}), Failed("HTTP 429", 0.5)),
-        (DISCORD, says(404, {"code": 10015}), Refused("HTTP 404 unknown_webhook")),
+        (DISCORD, says(404, {"code": 10015}), Refused("HTTP 404 unknown_webhook", certain=True)),
     ],
 )
 def test_a_chat_service_is_understood(chat: Chat, url: str, answer: Behaviour, outcome: Outcome) -> None:
@@ -105,7 +109,7 @@ def test_of_two_chats_that_one_never_takes_the_other_hears_only_once(chat: Chat)
     ) as receiver:
         chat(receiver)
         outcome = service(TELEGRAM + "/1/2").send(MESSAGE)
-    assert outcome == Refused("in part: HTTP 403 bot_kicked", in_part=True)
+    assert outcome == Refused("in part: HTTP 403 bot_kicked", in_part=True, certain=True)
 
 
 def test_of_two_chats_the_one_that_took_the_markup_does_not_get_it_again_as_plain_text(chat: Chat) -> None:
@@ -114,7 +118,7 @@ def test_of_two_chats_the_one_that_took_the_markup_does_not_get_it_again_as_plai
     ) as receiver:
         chat(receiver)
         outcome = service(TELEGRAM + "/1/2").send(MESSAGE)
-    assert outcome == Refused("in part: HTTP 400 markup_rejected", only_this=True, in_part=True)
+    assert outcome == Refused("in part: HTTP 400 markup_rejected", only_this=True, in_part=True, certain=True)
     assert len(receiver.requests) == 2
 
 
@@ -163,7 +167,7 @@ def _matrix(puts: Behaviour) -> Behaviour:
     ("puts", "outcome"),
     [
         (says(200, {"event_id": "$1"}), Delivered()),
-        (says(403, {"errcode": "M_FORBIDDEN"}), Refused("HTTP 403 m_forbidden")),
+        (says(403, {"errcode": "M_FORBIDDEN"}), Refused("HTTP 403 m_forbidden", certain=True)),
         (says(503, {}), Failed("HTTP 503")),
         (reset, Unknown("no reply")),
     ],
@@ -287,9 +291,21 @@ def test_outside_of_an_attempt_nothing_is_noted() -> None:
 # To the end of the way
 
 
-async def test_a_hook_that_is_gone_is_asked_once_for_each_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hook_behind_a_roll_out_lost_what_waited_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_S", 0.01)
-    with listening(in_turn(reply(404), reply(404), reply(200))) as hook:
+    with listening(in_turn(reply(404), reply(401), reply(302), reply(301), reply(200))) as hook:
+        async with delivering(build(hook.url()).targets) as (store, clock):
+            post(store, [a_notice(at=clock.now())], clock.now())
+            await until(lambda: store.status()[0].delivered == 1)
+            (status,) = store.status()
+    assert (status.failed, status.unknown, status.refused) == (3, 1, 0)
+    assert ["중복될 수 있음" in each.json["message"] for each in hook.requests] == [False, False, False, True, True]
+
+
+async def test_a_chat_that_says_it_is_gone_is_asked_once_for_each_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_S", 0.01)
+    kicked = says(403, {"ok": False, "description": "Forbidden: bot was kicked from the group chat"})
+    with listening(in_turn(kicked, kicked, reply(200))) as hook:
         async with delivering(build(hook.url()).targets) as (store, clock):
             for number, status in enumerate(["refused", "refused", "delivered"], start=1):
                 post(store, [a_notice(f"n{number}", at=clock.now())], clock.now())

@@ -104,7 +104,8 @@ class World:
         return self.chance.random() < 0.1
 
     def an_outcome(self) -> Outcome:
-        refused = Refused("no", only_this=self.chance.random() < 0.8, in_part=self.chance.random() < 0.3)
+        only_this, in_part, certain = (self.chance.random() < share for share in (0.8, 0.3, 0.5))
+        refused = Refused("no", only_this=only_this, in_part=in_part, certain=certain)
         outcomes: list[Outcome] = [Delivered(), Failed("no"), Unknown("?"), refused]
         return self.chance.choice(outcomes)
 
@@ -118,7 +119,7 @@ class World:
             self.read(batch)
         if self.chance.random() < 0.1:
             return True
-        outbox.settle(batch, outcome, self.now)
+        outcome = outbox.settle(batch, outcome, self.now)
         if isinstance(outcome, Delivered) or (isinstance(outcome, Refused) and not batch.parcels):
             # A list that is refused by itself is not tried again: it stands in the history.
             self.given_up_told[target] += batch.unsent.total

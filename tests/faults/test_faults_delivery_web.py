@@ -1,5 +1,6 @@
 """Services that fail in every way for a while, the whole way from the store to the wire and back."""
 
+import socket
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
@@ -11,7 +12,7 @@ import trio.testing
 from delivery_samples import a_notice, post
 from fault_delivering import Played, delivering, hooks
 from fault_hooks import Hook, Told, hooked, judged
-from receivers import Receiver, endless, listening, reply, trickle, until
+from receivers import Behaviour, Receiver, endless, listening, reply, trickle, until
 
 from engine.clock import Clock
 from engine.config.model import Alerts
@@ -104,8 +105,10 @@ async def test_a_bad_turn_of_every_kind_ends_with_each_alert_told_and_the_books_
         yes = [stack.enter_context(listening(each)) for each in (trickle, endless)]
         elsewhere = stack.enter_context(listening(reply(200)))
         location = f"Location: http://127.0.0.1:{elsewhere.port}/\r\n"
-        away = [stack.enter_context(listening(reply(status, location))) for status in (302, 307)]
-        targets = hooks([each.url for each in turning] + [each.url(query="?rto=0.3") for each in [*yes, *away]])
+        away = [stack.enter_context(listening(astray(location, *each))) for each in ((302, 307), (308, 404, 403))]
+        gone = stack.enter_context(listening(reply(403, body=b'{"ok": false, "description": "bot was kicked"}')))
+        receivers = [*yes, *away, gone]
+        targets = hooks([each.url for each in turning] + [each.url(query="?rto=0.3") for each in receivers])
         async with delivering(tmp_path, targets, digest_s=0.0) as made:
             for number in range(8):
                 made.keeper.put(Work(notices=[made.alert(f"n-{number}")], mark=made.clock.now()))
@@ -120,11 +123,21 @@ async def test_a_bad_turn_of_every_kind_ends_with_each_alert_told_and_the_books_
         assert (found.lost, found.unmarked) == (frozenset(), 0)
     assert sum(judged(hook.told, idents).doubled for hook in turning[:2] + turning[3:]) == 0
     assert booked == {
-        **{(f"desk[{place}] json", "delivered"): 8 for place in range(1, 7)},
-        **{(f"desk[{place}] json", "refused"): 8 for place in (7, 8)},
+        **{(f"desk[{place}] json", "delivered"): 8 for place in range(1, 9)},
+        ("desk[9] json", "refused"): 8,
     }
-    assert all(told_of(receiver) == idents for receiver in yes + away)
+    assert all(told_of(receiver) == idents for receiver in receivers)
     assert elsewhere.requests == []  # contacted 0 times
+
+
+def astray(location: str, *statuses: int) -> Behaviour:
+    """A hook behind something that is being changed: it says these, with another address, and then yes for ever."""
+    left = [*(reply(status, location) for status in statuses), reply(200)]
+
+    def behave(receiver: Receiver, connection: socket.socket) -> None:
+        (left.pop(0) if len(left) > 1 else left[0])(receiver, connection)
+
+    return behave
 
 
 def told_of(receiver: Receiver) -> set[str]:
