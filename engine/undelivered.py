@@ -87,8 +87,9 @@ class Undelivered:
         return None
 
     async def _find(self, chosen: Chosen, limit: int) -> _Found:
+        asked_s = trio.current_time()
         await self._keeper.stored()
-        if self._keeper.trouble.store is None and not self._keeper.lag_s():  # a disk that hangs is not waited for
+        if self._keeper.trouble.store is None and self._is_stored_up_to(asked_s):
             self._decided.clear()
         decided, present = frozenset(self._decided), frozenset(self._outbox.queued())
         try:
@@ -97,6 +98,15 @@ class Undelivered:
             return _Found((), 0, frozenset())
         except DatabaseError as error:
             raise PgmwatchError(error.text(self._locale)) from error
+
+    def _is_stored_up_to(self, asked_s: float) -> bool:
+        """All that was put before `asked_s` is stored: a disk that hangs is not waited for to the end.
+
+        What came since may wait; with steady storing, something always does.
+        """
+        passed_s = trio.current_time() - asked_s  # before the lag is measured: else what is as old might seem younger
+        lag_s = self._keeper.lag_s()
+        return not lag_s or lag_s < passed_s
 
     async def _read(self, read: Callable[[], _T]) -> _T:
         return await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=self._threads)

@@ -1,5 +1,6 @@
 """What could not be delivered and is asked for, with a real outbox, keeper and database."""
 
+import itertools
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -43,7 +44,7 @@ class Desk:
         await self.kept.caught_up()
 
     async def refuse(self, target: str = "d") -> None:
-        self.outbox.settle(self.outbox.claim(target, 1), Refused("HTTP 403"), 2)
+        self.outbox.settle(self.outbox.claim(target, 1), Refused("HTTP 403", certain=True), 2)
         await self.kept.caught_up()
 
     async def ask(self, action: str = "list", *ids: str, **more: Any) -> dict[str, Any]:
@@ -247,6 +248,30 @@ async def test_while_the_disk_hangs_who_asks_again_sends_once(tmp_path: Path, mo
         assert desk.outbox.queued()["d"] == 1
         await desk.kept.caught_up()
         assert desk.stored() == {("a", "d"): Status.QUEUED}
+
+
+async def test_what_was_refused_again_under_steady_storing_was_missing_until_the_next_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something younger than the question waited for the disk, so the retry of before still counted as decided."""
+    async with working(tmp_path) as desk:
+        stored, number = desk.kept.stored, itertools.count()
+
+        def put() -> None:
+            desk.kept.put(Work(notices=[a_notice(f"more {next(number)}", notify=("phone",))], mark=1))
+
+        async def stored_while_more_comes() -> None:
+            put()
+            await stored()
+            put()
+
+        await desk.tell("a")
+        await desk.refuse()
+        monkeypatch.setattr(desk.kept, "stored", stored_while_more_comes)
+        for _ in range(3):
+            assert (await desk.ask("retry"))["queued"] == 1
+            await desk.refuse()
+            assert await desk.dead() == ["a"]
 
 
 async def test_a_database_that_cannot_be_read_is_an_answer(tmp_path: Path) -> None:
