@@ -3,6 +3,7 @@
 Request `{"command": "status"}`; answer `{"answer": …}` or `{"error": "…"}`.
 """
 
+import errno
 import json
 import logging
 import os
@@ -29,6 +30,11 @@ _MAX_ANSWER_BYTES = 64_000_000
 _TIMEOUT_S = 5.0
 PATIENCE_S = 4.0
 """What a handler may take: who asks waits longer, and hears from it why there is no answer."""
+_BACKLOG = 1_024
+"""Who asks while the daemon is at something else for a moment: a screen of panes, or a script gone wild. The kernel may
+allow fewer (macOS 128)."""
+_ROOM_S = 0.05
+"""Between two attempts to connect to a daemon for which too many wait."""
 _MAX_PATH_BYTES = 100
 """The kernel takes 107 (Linux) or 103 (macOS) bytes for the path of a socket."""
 
@@ -60,7 +66,7 @@ async def serve(
             raise cannot_be_used(path, error) from error
         try:
             path.chmod(0o600)  # nobody gets here before: the folder is 0700
-            listening.listen(16)
+            listening.listen(_BACKLOG)
             task_status.started()
             await trio.serve_listeners(partial(_answer, handlers), [trio.SocketListener(listening)])
         finally:
@@ -121,6 +127,21 @@ async def each_said(things: Sequence[_T], say: Callable[[_T], dict[str, Any]]) -
     return said
 
 
+async def _connected(address: str) -> trio.SocketStream:
+    """A connection, once there is room for it. Raises OSError where nobody listens."""
+    while True:
+        stream = await trio.open_unix_socket(address)
+        try:
+            stream.socket.getpeername()
+        except OSError as error:  # a full backlog is EAGAIN, of which Trio thinks that it has become a connection
+            await trio.aclose_forcefully(stream)
+            if error.errno != errno.ENOTCONN:
+                raise
+            await trio.sleep(_ROOM_S)
+        else:
+            return stream
+
+
 async def ask(folder: Path, command: str, **options: Any) -> Any:
     """What the daemon on this state folder answers. Raises NoDaemonError, or PgmwatchError with its error."""
     path = folder / NAME
@@ -128,7 +149,7 @@ async def ask(folder: Path, command: str, **options: Any) -> Any:
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise NoDaemonError(str(path))
         with trio.fail_after(_TIMEOUT_S):
-            async with await trio.open_unix_socket(_short(path)) as stream:
+            async with await _connected(_short(path)) as stream:
                 await stream.send_all(json.dumps({"command": command, **options}).encode() + b"\n")
                 reply = json.loads(await _line(stream, _MAX_ANSWER_BYTES))
     except trio.TooSlowError as error:

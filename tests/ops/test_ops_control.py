@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -111,6 +112,38 @@ async def test_an_answer_of_thousands_lets_others_have_their_turn() -> None:
         said = await control.each_said(range(1000), say)
     assert [each["n"] for each in said] == [*range(1000)]
     assert order.count(-1) >= 5  # of ten: who is first among two is left to chance
+
+
+async def test_some_of_two_hundred_who_asked_at_once_were_told_that_no_daemon_is_running(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen had a place to wait in; for all others it was as if nobody listened."""
+    answered: list[int] = []
+
+    async def ask(number: int) -> None:
+        assert await control.ask(tmp_path, "echo", n=number) == {"got": {"command": "echo", "n": number}}
+        answered.append(number)
+
+    for backlog in (control._BACKLOG, 4):  # as many as a kernel may allow
+        monkeypatch.setattr(control, "_BACKLOG", backlog)
+        await nursery.start(control.serve, tmp_path, {"echo": echo})
+        async with trio.open_nursery() as asking:
+            for number in range(200):
+                asking.start_soon(ask, number)
+    assert sorted(answered) == sorted([*range(200)] * 2)
+
+
+async def test_a_daemon_that_takes_no_more_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_TIMEOUT_S", 0.2)
+    path = str(tmp_path / control.NAME)
+    with socket.socket(socket.AF_UNIX) as stuck:
+        stuck.bind(path)
+        stuck.listen(1)
+        for _ in range(4):
+            with pytest.raises(PgmwatchError, match="a daemon is there, but does not answer"):
+                await control.ask(tmp_path, "status")
+    with pytest.raises(control.NoDaemonError):  # left behind by one that was killed
+        await control.ask(tmp_path, "status")
 
 
 async def test_without_a_daemon(tmp_path: Path) -> None:
