@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine import kst
-from engine.delivery.outbox import TargetStatus
+from engine.delivery.lane import TargetStatus
 from engine.evaluation.engine import Counters
 from engine.evaluation.watch import Snapshot
 from engine.kis.status import Status as FeedStatus

@@ -6,6 +6,8 @@ from engine.kst import SECOND_NS
 
 FIRST_S = 1.0
 MAX_S = 60.0
+NEWS_S = 5.0
+"""After a failure critical news are tried at once, but not more often than this: they may come by the hundred."""
 JITTER = 0.2
 """Up to a fifth is taken off, so that targets that failed together do not come back together."""
 
@@ -69,10 +71,12 @@ def delay_s(failures: int, chance: float) -> float:
 def due_at(waiting: Waiting, pace: Pace, course: Course) -> int:
     """When what waits may be sent: nothing outruns the rate or what the service asked for.
 
-    Critical waits neither for a digest nor for the pause after a failure: each that comes is an attempt of its own.
+    Critical waits neither for a digest nor for the whole pause after a failure: news are an attempt of their own.
     """
     collected = waiting.first_committed_at + (0 if waiting.critical else pace.digest_ns)
     if course.started_at is None:
         return max(collected, course.retry_at)
-    is_news = waiting.newest_critical_at > course.started_at
-    return max(collected, course.started_at + pace.spacing_ns, course.asked_at if is_news else course.retry_at)
+    retry_at = course.retry_at
+    if waiting.newest_critical_at > course.started_at:
+        retry_at = max(course.asked_at, min(retry_at, course.started_at + round(NEWS_S * SECOND_NS)))
+    return max(collected, course.started_at + pace.spacing_ns, retry_at)

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 
 from engine.config.model import Alerts
+from engine.delivery.lane import TargetStatus
 from engine.delivery.notice import Notice
-from engine.delivery.outbox import TargetStatus
 from engine.delivery.parcel import Delivery
 from engine.incidents import lag_words
 from engine.incidents.delivery_words import DeliveryWords

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from engine.delivery.outbox import TargetStatus
+from engine.delivery.lane import TargetStatus
 from engine.kst import SECOND_NS
 
 FAILING_NS = 60 * SECOND_NS

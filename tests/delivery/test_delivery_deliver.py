@@ -21,7 +21,8 @@ from receivers import Receiver, hang, listening, mail_server, reply, trickle, un
 from engine.clock import Clock
 from engine.config.model import Alerts, Notifier
 from engine.delivery import deliver, message, replies, retry
-from engine.delivery.outbox import Outbox, TargetStatus
+from engine.delivery.lane import TargetStatus
+from engine.delivery.outbox import Outbox
 from engine.delivery.target import Target
 from engine.delivery.threads import MAX_THREADS, ThreadTarget
 from engine.locale import Locale

@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from engine.delivery import outbox as module
+from engine.delivery import lane
+from engine.delivery import outbox as outbox_module
 from engine.delivery.message import Unsent
 from engine.delivery.notice import Notice
 from engine.delivery.outbox import Outbox
@@ -429,7 +430,7 @@ def test_what_was_refused_after_a_part_of_it_was_taken_may_repeat_when_it_is_sen
 def test_of_what_was_given_up_the_newest_are_listed_and_no_start_finds_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MAX_UNSENT", 3)
+    monkeypatch.setattr(lane, "MAX_UNSENT", 3)
     outbox, shelf = shelved(DESK)
     for number in range(5):
         posted(outbox, shelf, a_notice(f"n{number}", at=AT + number))
@@ -441,7 +442,7 @@ def test_of_what_was_given_up_the_newest_are_listed_and_no_start_finds_the_other
 
 
 def test_of_what_is_known_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_KNOWN", 3)
+    monkeypatch.setattr(outbox_module, "MAX_KNOWN", 3)
     outbox, _ = shelved(DESK)
     outbox.route([a_notice(f"n{number}") for number in range(5)], AT)
     assert [parcel.notice.id for parcel in outbox.route([a_notice(f"n{number}") for number in range(2, 5)], AT)] == []

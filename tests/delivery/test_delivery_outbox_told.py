@@ -2,7 +2,8 @@
 
 from delivery_samples import AT, a_notice, post
 
-from engine.delivery.outbox import Outbox, TargetStatus
+from engine.delivery.lane import TargetStatus
+from engine.delivery.outbox import Outbox
 from engine.delivery.parcel import Kept, Status
 from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused
 

@@ -12,6 +12,10 @@ def waiting(since_s: int, *, critical: bool = False) -> Waiting:
     return Waiting(1, since_s * SECOND_NS, since_s * SECOND_NS, critical)
 
 
+def news(at_s: int) -> Waiting:
+    return Waiting(2, 50 * SECOND_NS, 50 * SECOND_NS, critical=True, newest_critical_at=at_s * SECOND_NS)
+
+
 def test_the_delay_doubles_from_one_second_to_a_minute() -> None:
     assert [delay_s(failures, 0.0) for failures in range(1, 10)] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert delay_s(10_000, 0.0) == 60
@@ -31,6 +35,11 @@ def test_jitter_takes_off_up_to_a_fifth_and_adds_nothing(failures: int, chance: 
         (waiting(100), Course(started_at=100 * SECOND_NS), 103),  # the rate
         (waiting(100, critical=True), Course(started_at=99 * SECOND_NS), 102),  # which critical keeps to
         (waiting(100, critical=True), Course(retry_at=160 * SECOND_NS), 160),
+        (news(100), Course(99 * SECOND_NS, 9, retry_at=160 * SECOND_NS), 104),  # five seconds after the last attempt
+        (news(100), Course(90 * SECOND_NS, 9, retry_at=150 * SECOND_NS), 95),  # so at once
+        (news(100), Course(101 * SECOND_NS, 9, retry_at=160 * SECOND_NS), 160),  # it was tried already
+        (news(100), Course(99 * SECOND_NS, 1, retry_at=101 * SECOND_NS), 102),
+        (news(100), Course(99 * SECOND_NS, 9, retry_at=160 * SECOND_NS, asked_at=130 * SECOND_NS), 130),
     ],
 )
 def test_when_a_message_is_due(wait: Waiting, course: Course, due_s: int) -> None:

@@ -15,8 +15,9 @@ from pydantic import SecretStr
 from engine.clock import Clock
 from engine.config.model import Alerts, Notifier
 from engine.delivery import deliver
+from engine.delivery.lane import TargetStatus
 from engine.delivery.notice import Notice
-from engine.delivery.outbox import Outbox, TargetStatus
+from engine.delivery.outbox import Outbox
 from engine.delivery.target import Address, Delivered, Message, Outcome, Target
 from engine.delivery.threads import ThreadTarget
 from engine.keeper import Keeper

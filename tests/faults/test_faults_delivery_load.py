@@ -15,7 +15,7 @@ from fault_delivering import Played, delivering, hooks
 from fault_hooks import Hook, hooked
 from receivers import Receiver, hang, listening, trickle, until
 
-from engine.delivery import outbox as outbox_module
+from engine.delivery import lane
 from engine.delivery.target import Failed
 from engine.delivery.threads import MAX_THREADS
 from engine.evaluation.lifecycle import Life, Phase, Tally
@@ -173,7 +173,7 @@ async def test_a_thousand_alerts_a_second_are_stored_as_they_come_and_hold_nobod
     assert reached == {"delivered": RATE * SECONDS}
     assert sum(unreached.values()) == RATE * SECONDS
     assert unreached["dropped"] > 0
-    assert max(queued) <= outbox_module.MAX_QUEUED * 1.1 + RATE
+    assert max(queued) <= lane.MAX_QUEUED * 1.1 + RATE
     assert nth(lags_s, 99) < 1.0, figures
     assert nth(puts_s, 99) < 0.02, figures
     assert nth(pulse.late_s, 99) < 0.1, figures

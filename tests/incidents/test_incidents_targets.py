@@ -7,8 +7,9 @@ import pytest
 from incident_stage import at, kinds
 
 from engine.config.model import Alerts
+from engine.delivery.lane import TargetStatus
 from engine.delivery.notice import Notice
-from engine.delivery.outbox import Outbox, TargetStatus
+from engine.delivery.outbox import Outbox
 from engine.delivery.parcel import Delivery, Status
 from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused, Unknown
 from engine.incidents.delivering import Delivering
