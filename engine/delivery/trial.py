@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import trio
 
-from engine.delivery.target import Delivered, Message, Outcome, Target, Unknown
+from engine.delivery import words
+from engine.delivery.target import Delivered, Failed, Message, Outcome, Refused, Target, Unknown
 from engine.locale import Locale, Text
 from engine.rules.model import Severity
 
@@ -15,6 +16,12 @@ _BODY = Text(
     "If you can read this, alerts of this notifier arrive here.",
     "이 메시지가 보이면 이 대상으로 가는 알림이 여기에 도착합니다.",
 )
+_DELIVERED = Text("delivered", "전송됨")
+_OUTCOMES = {
+    Failed: Text("failed: {reason}", "실패: {reason}"),
+    Refused: Text("refused: {reason}", "거부됨: {reason}"),
+    Unknown: Text("unknown: {reason}", "도착 여부를 알 수 없음: {reason}"),
+}
 
 
 class Result(NamedTuple):
@@ -23,7 +30,7 @@ class Result(NamedTuple):
     target: str
     delivered: bool
     outcome: str
-    """For people: `delivered`, or `failed: HTTP 404`."""
+    """For people, in their language: `delivered`, or `failed: HTTP 404`."""
 
 
 async def send(
@@ -48,14 +55,15 @@ async def send(
     async with trio.open_nursery() as nursery:
         for target in targets:
             nursery.start_soon(send_one, target)
-    return [_result(target.address.name, outcomes[target.address.id]) for target in targets]
+    return [_result(target.address.name, outcomes[target.address.id], locale) for target in targets]
 
 
 def _is_shown(target: Target) -> bool:
     return target.address.chart and target.takes_pictures
 
 
-def _result(name: str, outcome: Outcome) -> Result:
+def _result(name: str, outcome: Outcome, locale: Locale) -> Result:
     if isinstance(outcome, Delivered):
-        return Result(name, delivered=True, outcome="delivered")
-    return Result(name, delivered=False, outcome=f"{type(outcome).__name__.lower()}: {outcome.reason}")
+        return Result(name, delivered=True, outcome=_DELIVERED.of(locale))
+    reason = words.reason(outcome.reason, locale)
+    return Result(name, delivered=False, outcome=_OUTCOMES[type(outcome)].of(locale).format(reason=reason))

@@ -1,5 +1,6 @@
 """The vocabulary of messages: metrics, windows, amounts and durations as a trader reads them."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -61,6 +62,50 @@ _BACK = {
 _UNTIL = Text("until {sign} {reset}", "해제 {sign} {reset}")
 _AGAIN = Text("re-arms at {sign} {reset}", "{sign} {reset} 뒤 재알림")
 _UNITS = {"h": Text("{n} h", "{n}시간"), "m": Text("{n} min", "{n}분"), "s": Text("{n} s", "{n}초")}
+
+_REASONS = {
+    text.en: text
+    for text in (
+        Text("no connection", "연결할 수 없음"),
+        Text("connection lost", "연결이 끊김"),
+        Text("no reply", "응답 없음"),
+        Text("not accepted", "받아들이지 않음"),
+        Text("no SMTP", "SMTP 서버가 아님"),
+        Text("STARTTLS not offered", "서버가 STARTTLS를 지원하지 않음"),
+        Text("login not offered", "서버가 로그인을 지원하지 않음"),
+        Text("interrupted", "보내는 중에 중단됨"),
+        Text("interrupted before it was sent", "보내기 전에 중단됨"),
+        Text("closed", "출력이 닫힘"),
+        Text("not in this encoding", "출력 인코딩에 없는 글자"),
+        Text("no longer configured", "설정에서 없어진 대상"),
+        Text("sent elsewhere instead", "다른 대상으로 다시 보냄"),
+    )
+}
+# Around what a service said, or with a number in it. The English of these is how they are written.
+_REASON_FORMS = (
+    (re.compile("in part: (?P<rest>.*)", re.DOTALL), "일부만 전송: {rest}"),
+    (
+        re.compile("(?P<rest>.*), redirects are not followed", re.DOTALL),
+        "{rest}, 다른 주소로 넘기는 응답은 따라가지 않음",
+    ),
+    (re.compile(r"no end within (?P<rest>[\d.]+) s"), "{rest}초 안에 끝나지 않음"),
+    (re.compile(r"no answer within (?P<rest>[\d.]+) s"), "{rest}초 안에 응답 없음"),
+)
+
+
+def reason(text: str, locale: Locale) -> str:
+    """Why something was not delivered, for people: our own reasons in their language, a service's as they are.
+
+    What is stored, logged and given as data stays `text`. Whatever is foreign in it still is: clean it for its place.
+    """
+    if locale is Locale.EN:
+        return text
+    if known := _REASONS.get(text):
+        return known.of(locale)
+    for form, words in _REASON_FORMS:
+        if found := form.fullmatch(text):
+            return words.format(rest=reason(found["rest"], locale))
+    return text
 
 
 def duration(ns: int, locale: Locale) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from engine import kst
 from engine.alert import State, Suppression
 from engine.delivery import words
-from engine.delivery.outbox import Line
+from engine.delivery.outbox import SENT_ELSEWHERE, Line
 from engine.delivery.parcel import Delivery, Status
 from engine.kst import SECOND_NS
 from engine.locale import Locale, Text
@@ -37,6 +37,7 @@ _STATUSES = {
     Status.VANISHED: Text("NOT SENT: the target is not configured any more", "보내지 못함: 설정에서 없어진 대상"),
     Status.DISCARDED: Text("let go after {after} (notify dead drop)", "{after} 뒤 버림(notify dead drop)"),
 }
+_ELSEWHERE = Text("sent elsewhere instead after {after}", "{after} 뒤 다른 대상으로 다시 보냄")
 _FAILING = Text("waiting after {attempts} failed", "{attempts}번 실패하고 대기 중")
 _ATTEMPT = Text(" at attempt {attempts}", "({attempts}번째 시도)")
 _ATTEMPTS = Text(" (attempts: {attempts})", "({attempts}번 시도)")
@@ -151,16 +152,32 @@ def _delivery_lines(found: Mapping[str, Any], shown: Iterable[Mapping[str, Any]]
 
 def _became(found: Mapping[str, Any], delivery: Mapping[str, Any], locale: Locale) -> str:
     status, attempts = Status(delivery["status"]), delivery["attempts"]
-    form = _FAILING if status is Status.QUEUED and attempts else _STATUSES[status]
     after = _after(found["at"], delivery["at"], locale) if "at" in found else "?"
-    said = form.of(locale).format(after=after, attempts=attempts)
+    said = _form(delivery).of(locale).format(after=after, attempts=attempts)
     if status is Status.DELIVERED and attempts > 1:
         said += _ATTEMPT.of(locale).format(attempts=attempts)
     elif status.is_dead and attempts:
         said += _ATTEMPTS.of(locale).format(attempts=attempts)
-    if delivery["reason"]:
-        said += _REASON.of(locale).format(reason=clean(delivery["reason"]))
+    if delivery["reason"] and not _is_said(delivery):
+        said += _REASON.of(locale).format(reason=clean(words.reason(delivery["reason"], locale)))
     return said + (_TWICE.of(locale) if delivery["may_repeat"] else "")
+
+
+def _form(delivery: Mapping[str, Any]) -> Text:
+    status = Status(delivery["status"])
+    if status is Status.QUEUED and delivery["attempts"]:
+        return _FAILING
+    return _ELSEWHERE if _is_elsewhere(delivery) else _STATUSES[status]
+
+
+def _is_said(delivery: Mapping[str, Any]) -> bool:
+    """Whether the status has said the reason."""
+    return Status(delivery["status"]) is Status.VANISHED or _is_elsewhere(delivery)
+
+
+def _is_elsewhere(delivery: Mapping[str, Any]) -> bool:
+    """Whether nobody let it go: `notify dead retry` sent it to another target."""
+    return (delivery["status"], delivery["reason"]) == (Status.DISCARDED, SENT_ELSEWHERE)
 
 
 def _after(at: str, then: str, locale: Locale) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.config.model import Source
+from engine.delivery import words
 from engine.kis.slots import spread
 from engine.locale import Locale, Text
 from engine.ops.history import moment
@@ -235,7 +236,7 @@ def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> l
     if status["heartbeat"] is not None:
         lines.append(_heartbeat_line(status["heartbeat"], locale))
     lines += _limited(_state_lines(status["evaluation"]["states"], master, locale), locale)
-    lines += [_TARGET.of(locale).format_map(_target_fields(target)) for target in status["targets"]]
+    lines += [_TARGET.of(locale).format_map(_target_fields(target, locale)) for target in status["targets"]]
     if status["dead"]:
         lines.append(_DEAD.of(locale).format(count=status["dead"]))
     return lines
@@ -244,7 +245,7 @@ def status_lines(status: Mapping[str, Any], master: Master, locale: Locale) -> l
 def _heartbeat_line(heartbeat: Mapping[str, Any], locale: Locale) -> str:
     line = _HEARTBEAT.of(locale).format(last=moment(heartbeat["last"]) if heartbeat["last"] else _NEVER.of(locale))
     if heartbeat["error"]:
-        line += _HEARTBEAT_FAILED.of(locale).format(error=clean(heartbeat["error"]))
+        line += _HEARTBEAT_FAILED.of(locale).format(error=clean(words.reason(heartbeat["error"], locale)))
     held = [_AILMENTS[each["what"]].of(locale).format(detail=clean(each["detail"])) for each in heartbeat["ailments"]]
     return line + (_HEARTBEAT_HELD.of(locale).format(ailments=", ".join(held)) if held else "")
 
@@ -267,8 +268,8 @@ def _age(seconds: float | None, locale: Locale) -> str:
     return _NEVER.of(locale) if seconds is None else _AGO.of(locale).format(age=duration_text(seconds))
 
 
-def _target_fields(target: Mapping[str, Any]) -> dict[str, Any]:
-    error = f"; {clean(target['last_error'])}" if target["failing_since"] else ""
+def _target_fields(target: Mapping[str, Any], locale: Locale) -> dict[str, Any]:
+    error = f"; {clean(words.reason(target['last_error'], locale))}" if target["failing_since"] else ""
     return {**target, "failed": target["failed"] + target["unknown"], "error": error}
 
 

@@ -339,8 +339,20 @@ async def test_of_a_digest_only_the_alert_that_a_service_dislikes_is_refused(mon
 
 async def test_a_trial_says_that_it_was_refused() -> None:
     with listening(reply(403)) as hook:
-        (result,) = await trial.send(build(hook.url()).targets, Locale.EN)
-    assert (result.delivered, result.outcome) == (False, "refused: HTTP 403")
+        (english,) = await trial.send(build(hook.url()).targets, Locale.EN)
+        (korean,) = await trial.send(build(hook.url()).targets, Locale.KO)
+    assert (english.delivered, english.outcome) == (False, "refused: HTTP 403")
+    assert (korean.delivered, korean.outcome) == (False, "거부됨: HTTP 403")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(reply(200), "전송됨"), (reply(503), "실패: HTTP 503"), (reset, "도착 여부를 알 수 없음: 응답 없음")],
+)
+async def test_a_trial_said_delivered_and_failed_to_a_korean_reader(answer: Behaviour, said: str) -> None:
+    with listening(answer) as hook:
+        (result,) = await trial.send(build(hook.url()).targets, Locale.KO)
+    assert result.outcome == said
 
 
 @pytest.mark.parametrize("in_part", [True, False])

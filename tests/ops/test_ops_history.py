@@ -8,6 +8,7 @@ from delivery_samples import AT, a_notice, an_alert
 
 from engine.alert import State, Suppression
 from engine.delivery.notice import Notice, system_notice
+from engine.delivery.outbox import SENT_ELSEWHERE
 from engine.delivery.parcel import Delivery, Kept, Status
 from engine.kst import SECOND_NS
 from engine.locale import Locale
@@ -124,7 +125,7 @@ def test_what_happened_in_one_line(notice: Notice | Ending, english: str, korean
             "대기가 너무 많아 12초 뒤 버려짐",
         ),
         (
-            delivery(Status.VANISHED),
+            delivery(Status.VANISHED, reason="no longer configured"),
             "NOT SENT: the target is not configured any more",
             "보내지 못함: 설정에서 없어진 대상",
         ),
@@ -133,11 +134,30 @@ def test_what_happened_in_one_line(notice: Notice | Ending, english: str, korean
             "let go after 1 min (notify dead drop)",
             "1분 뒤 버림(notify dead drop)",
         ),
+        (
+            delivery(Status.DISCARDED, 60, reason="HTTP 403"),
+            "let go after 1 min (notify dead drop): HTTP 403",
+            "1분 뒤 버림(notify dead drop): HTTP 403",
+        ),
+        (  # nobody had dropped it
+            delivery(Status.DISCARDED, 60, reason=SENT_ELSEWHERE),
+            "sent elsewhere instead after 1 min",
+            "1분 뒤 다른 대상으로 다시 보냄",
+        ),
+        (
+            delivery(Status.QUEUED, attempts=2, reason="no end within 40 s"),
+            "waiting after 2 failed: no end within 40 s",
+            "2번 실패하고 대기 중: 40초 안에 끝나지 않음",
+        ),
     ],
 )
 def test_what_became_of_it_at_a_target(step: Delivery, english: str, korean: str) -> None:
     assert lines(alert(), step)[1:] == [f"  desk[1] slack: {english}"]
     assert lines(alert(), step, locale=Locale.KO)[1:] == [f"  desk[1] slack: {korean}"]
+
+
+def test_data_keeps_a_reason_as_it_is_stored() -> None:
+    assert history.of_delivery(delivery(Status.QUEUED, reason="no reply"))["reason"] == "no reply"
 
 
 def test_every_status_has_words() -> None:

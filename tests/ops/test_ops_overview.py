@@ -178,6 +178,8 @@ def test_status_says_what_targets_refused_and_that_messages_wait_for_a_person() 
         "undeliverable messages: 1,007 (pgmwatch notify dead)",
     ]
     assert overview.status_lines(found, BUILTIN, Locale.KO)[-1] == "보내지 못한 메시지: 1,007건(pgmwatch notify dead)"
+    found["targets"] = [{**target, "last_error": "no reply"}]
+    assert overview.status_lines(found, BUILTIN, Locale.KO)[-2].endswith("; 응답 없음")
     for nothing in (0, None):  # None: the database does not say
         assert "undeliverable" not in overview.status_lines({**found, "dead": nothing}, BUILTIN, Locale.EN)[-1]
 
