@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import toml
+from engine.config import doubts as config_doubts
 from engine.config import load as config_load
 from engine.config.load import Configuration
 from engine.config.model import Market, Notifier
@@ -43,7 +44,8 @@ class Plan:
     @property
     def doubts(self) -> list[Problem]:
         """What is allowed but can hardly be meant."""
-        return [*self.unusable_master, *doubts(self.rules, self.master)]
+        of_config = config_doubts.doubts(self.configuration, self.notifiers)
+        return [*of_config, *self.unusable_master, *doubts(self.rules, self.master)]
 
 
 def make(path: Path, environ: Mapping[str, str]) -> Plan:
