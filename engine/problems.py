@@ -325,9 +325,9 @@ class Problem:
         if meant := self.detail.get("nearest"):
             text += DID_YOU_MEAN.of(locale).format(nearest=meant)
         if known := self.detail.get("known"):
-            text += THERE_ARE.of(locale).format(known=known)
+            text = _followed(text, THERE_ARE.of(locale).format(known=known))
         if likely := self.detail.get("likely"):
-            text += LIKE_IT.of(locale).format(likely=likely)
+            text = _followed(text, LIKE_IT.of(locale).format(likely=likely))
         return clean(text, MAX_TEXT)
 
     def text(self, locale: Locale) -> str:
@@ -335,6 +335,14 @@ class Problem:
         file = clean(self.file, MAX_TEXT)  # a file's name is its writer's, and so are its line breaks
         place = file if self.line is None else f"{file}:{self.line}"
         return ": ".join(part for part in (place, clean(self.key), self.message(locale)) if part)
+
+
+def _followed(text: str, more: str) -> str:
+    """With `more` behind it: a question is a sentence of its own, and so is what comes after it."""
+    if not text.endswith("?"):
+        return text + more
+    more = more.lstrip(".; ")
+    return f"{text} {more[:1].upper()}{more[1:]}"
 
 
 def nearest(found: str, known: Iterable[str]) -> str:

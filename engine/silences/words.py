@@ -133,7 +133,8 @@ def _when(said: Silence, now: int, locale: Locale) -> str:
     now_is = state(said, now)
     start, until = _shown(said.start, now), _shown(said.until, now)
     if now_is == "active":
-        left = duration(-(-(said.until - now) // SECOND_NS) * SECOND_NS, locale)
+        # Rounded down: one that was made for a minute ends with a whole second, and "1 min 1 s" is not what was asked.
+        left = duration(max(said.until - now, SECOND_NS), locale)
         return _IN_FORCE.of(locale).format(until=until, left=left)
     return (_TO_COME if now_is == "pending" else _OVER).of(locale).format(start=start, until=until)
 

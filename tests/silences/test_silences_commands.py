@@ -62,7 +62,8 @@ class Home:
         (self.folder / "config.toml").write_text(text)
 
     def at(self, when: str) -> None:
-        now = int(datetime.fromisoformat(when).replace(tzinfo=KST).timestamp()) * SECOND_NS
+        moment = datetime.fromisoformat(when).replace(tzinfo=KST)
+        now = int(moment.timestamp()) * SECOND_NS + moment.microsecond * 1_000
         self._patch.setattr(time, "time_ns", lambda: now)
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
@@ -144,8 +145,16 @@ def test_one_of_everything_says_so_as_json(home: Home) -> None:
 def test_what_is_left_is_in_words_and_never_nothing(home: Home) -> None:
     home.run("add", "--rule", "buying", "--until", "2026-11-24T00:08")
     assert "(14 h 8 min left)" in home.run("list")[1]
-    home.at("2026-11-24T00:07:59")
-    assert "(1 s left)" in home.run("list")[1]
+    for nearly in ("2026-11-24T00:07:59", "2026-11-24T00:07:59.900"):
+        home.at(nearly)
+        assert "(1 s left)" in home.run("list")[1]
+
+
+@pytest.mark.parametrize("fraction", ["", ".001", ".500", ".999"])
+def test_a_silence_for_a_minute_was_said_to_last_a_minute_and_a_second(home: Home, fraction: str) -> None:
+    home.configure("")
+    home.at(f"2026-11-23T10:00:00{fraction}")
+    assert "(1분 남음)" in home.run("add", "--all", "--for", "1m")[1]
 
 
 @pytest.mark.parametrize(("until", "doubted"), [("2027-02-21T10:00", False), ("2027-02-21T10:01", True)])
