@@ -51,6 +51,8 @@ class Lost:
     symbols: tuple[str, ...]
     next_attempt: int | None = None
     """None: it is being made, or none will be."""
+    is_kept: bool = True
+    """Attempts can be written down, and need not keep apart for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,8 @@ class Outage:
         self._is_start = cause is None
         self._after_ns = _AFTER_SILENCE_NS if is_silent and cause is Ending.SILENT else 0
         start = since if self._since is None else self._since
-        self._lost = Lost(feed.account, start, since, cause, feed.last_error, feed.symbols, feed.next_attempt)
+        next_attempt, is_kept = feed.next_attempt, feed.is_kept
+        self._lost = Lost(feed.account, start, since, cause, feed.last_error, feed.symbols, next_attempt, is_kept)
         self._is_urgent = feed.refused or (feed.phase is Phase.WAITING and self._is_lasting(now))
 
     def _is_lasting(self, now: int) -> bool:

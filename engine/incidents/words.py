@@ -57,6 +57,14 @@ _BACK_FROM_FLAPPING_LINE = Text(
     "{account}: {since}부터 {until}까지 {lasted} 동안 연결이 불안정했습니다.",
 )
 _NOT_YET = Text("There has been no connection since the start.", "시작한 뒤로 아직 연결되지 않았습니다.")
+_WAITS = Text(
+    " The next attempt is at {time}: pauses between connections are kept, also over a restart.",
+    " 다시 시작해도 접속 간격은 지키므로 {time}에 접속합니다.",
+)
+_WAITS_UNKEPT = Text(
+    " The next attempt is at {time}: attempts.json cannot be written, so attempts keep far apart. See to the disk.",
+    " attempts.json에 접속 기록을 쓸 수 없어 접속 간격을 넓혔고, {time}에 접속합니다. 디스크를 확인하세요.",
+)
 _CAUSES = {
     Ending.LOST: Text("The connection was lost.", "연결이 끊겼습니다."),
     Ending.SILENT: Text(
@@ -367,13 +375,17 @@ class Words:
 
     def _cause(self, lost: Lost, now: int) -> str:
         if lost.cause is None:
-            return self._text(_NOT_YET)
+            return self._text(_NOT_YET) + self._why_not_yet(lost, now)
         reason = unpinged(lost.reason, _REASON_LENGTH)
         cause = self._text(_CAUSES[lost.cause]) + (self._text(_IN_OTHER_WORDS, reason=reason) if reason else "")
         return cause + (self._asked_next(lost, now) if lost.cause is Ending.CREDENTIALS else "")
 
+    def _why_not_yet(self, lost: Lost, now: int) -> str:
+        time = _to_come(lost.next_attempt, now)
+        return self._text(_WAITS if lost.is_kept else _WAITS_UNKEPT, time=time) if time else ""
+
     def _asked_next(self, lost: Lost, now: int) -> str:
-        time = None if lost.next_attempt is None else moment(lost.next_attempt, now)
+        time = _to_come(lost.next_attempt, now)
         return (self._text(_ASKED_NEXT, time=time) if time else "") + self._text(_ASKED_ANEW)
 
     def _reason(self, word: str) -> str:
@@ -403,6 +415,11 @@ class Words:
 
 def _account(name: str) -> str:
     return unpinged(name, _NAME_LENGTH)
+
+
+def _to_come(t: int | None, now: int) -> str:
+    """Empty: it has come already, or never will."""
+    return "" if t is None or t <= now else moment(t, now)
 
 
 def moment(t: int, now: int) -> str:

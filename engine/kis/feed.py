@@ -389,6 +389,7 @@ class Feed:
             next_attempt=self._next_attempt(),
             last_ending=self._last.ending if self._last else None,
             last_error=self._last.reason if self._last else "",
+            is_kept=self._is_kept,
         )
 
     def _next_attempt(self) -> int | None:

@@ -74,3 +74,5 @@ class Status:
     next_attempt: int | None
     last_ending: Ending | None
     last_error: str
+    is_kept: bool = True
+    """Attempts can be written down; else they keep apart, as a crash would forget them."""

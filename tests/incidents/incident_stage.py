@@ -37,6 +37,7 @@ def feed(
     error: str = "",
     refused: bool = False,
     next_attempt: int | None = None,
+    is_kept: bool = True,
 ) -> Status:
     """Up or down since a moment; neither: still subscribing, as far as it says."""
     return Status(
@@ -71,6 +72,7 @@ def feed(
         next_attempt=next_attempt,
         last_ending=ending,
         last_error=error,
+        is_kept=is_kept,
     )
 
 

@@ -290,6 +290,25 @@ def test_every_cause_has_words(ending: Ending | None, words: str) -> None:
     assert words in notice.message
 
 
+@pytest.mark.parametrize(("is_kept", "locale", "words"), [
+    (False, KO, "않았습니다. attempts.json에 접속 기록을 쓸 수 없어 접속 간격을 넓혔고, 12:02:00에 접속합니다."),
+    (False, Locale.EN, "since the start. The next attempt is at 12:02:00: attempts.json cannot be written"),
+    (True, KO, "연결되지 않았습니다. 다시 시작해도 접속 간격은 지키므로 12:02:00에 접속합니다."),
+    (True, Locale.EN, "since the start. The next attempt is at 12:02:00: pauses between connections are kept"),
+])  # fmt: skip
+def test_a_start_that_waits_said_only_that_there_was_no_connection_yet(
+    is_kept: bool, locale: Locale, words: str
+) -> None:
+    waits = feed(down=NOON, next_attempt=NOON + 120 * SECOND_NS, is_kept=is_kept)
+    (notice,) = Desk(NOON, locale=locale).run(11, waits)
+    assert words in notice.message
+
+
+def test_an_attempt_that_is_being_made_is_none_to_come() -> None:
+    (notice,) = Desk(NOON, locale=KO).run(11, feed(down=NOON, next_attempt=NOON + 5 * SECOND_NS))
+    assert "시작한 뒤로 아직 연결되지 않았습니다.\n" in notice.message
+
+
 @pytest.mark.parametrize("ending", list(Ending))
 @pytest.mark.parametrize("locale", list(Locale))
 def test_no_ending_is_without_words(ending: Ending, locale: Locale) -> None:

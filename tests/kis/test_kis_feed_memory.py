@@ -177,6 +177,7 @@ async def test_while_it_waits_for_its_share_the_next_attempt_is_shown(autojump_c
         await trio.sleep(10)
         assert made.status.phase is Phase.WAITING
         assert made.status.next_attempt == NOW + HOUR_NS // 20
+        assert not made.status.is_kept
         await made.until(lambda: made.approvals, 200)
         assert made.status.next_attempt is None
 
