@@ -8,6 +8,7 @@ from engine.delivery.parcel import Delivery
 from engine.delivery.words import duration
 from engine.incidents.targets import Back, Disliked, Failing, How
 from engine.incidents.words import Said, moment
+from engine.kst import SECOND_NS
 from engine.locale import Locale, Text
 from engine.text import unpinged
 
@@ -35,6 +36,11 @@ _HOW = {
 _WAITING = Text(
     "Waiting: {count:,}; the first is given up at {expires}.", "대기 {count:,}건, 첫 만료는 {expires}입니다."
 )
+_WAITING_LAST = Text(
+    "Waiting: {count:,}; the first is about to be given up.", "대기 {count:,}건, 곧 만료되기 시작합니다."
+)
+_SOON_NS = 60 * SECOND_NS
+"""Who reads of a time that is nearer reads it when it is past: a message takes some seconds itself."""
 _GIVEN_UP = Text("Given up: {count:,}.", "만료 {count:,}건.")
 _REFUSED = Text(
     "Refused: {count:,}; `pgmwatch notify dead` has them.",
@@ -93,7 +99,8 @@ class DeliveryWords:
         reason = _reason(each.reason)
         parts = [self._text(_HOW[each.how], name=_name(each.name), since=since, lasted=lasted, reason=reason)]
         if each.expires is not None:
-            parts.append(self._text(_WAITING, count=each.waiting, expires=moment(each.expires, now)))
+            form = _WAITING if each.expires - now >= _SOON_NS else _WAITING_LAST
+            parts.append(self._text(form, count=each.waiting, expires=moment(each.expires, now)))
         return " ".join([*parts, *self._lost(each)]).replace("  ", " ")
 
     def _back_line(self, each: Back) -> str:

@@ -355,6 +355,24 @@ def test_a_disk_that_is_slow_every_quarter_minute_does_not_chatter() -> None:
     assert kinds(chats.told) == ["store-lag", "store-lag-over"] * (len(chats.told) // 2)
 
 
+def test_the_first_expiry_was_told_as_to_come_four_seconds_after_it() -> None:
+    chats = Chats(locale=Locale.KO)
+    status = replace(chats.outbox.status()[0], queued=2, failing_since=NOON - 3600 * SECOND_NS, last_error="HTTP 503")
+    for seconds, words in (
+        (-4, "곧 만료되기 시작합니다."),
+        (30, "곧 만료되기 시작합니다."),
+        (61, "첫 만료는 12:02:01입니다."),
+    ):
+        watch = Delivering(Alerts(), Locale.KO)
+        told: list[Notice] = []
+        for second in range(61):  # told at the last of them
+            now = NOON + second * SECOND_NS
+            expires = NOON + (60 + seconds - TTL_S) * SECOND_NS
+            told += watch.look(now, [replace(status, oldest_at=expires)], 0)
+        (failing,) = told
+        assert failing.message.endswith(f"HTTP 503. 대기 2건, {words}")
+
+
 def test_only_what_came_of_this_incident_is_counted() -> None:
     chats = Chats()
     for _ in range(2):
