@@ -75,6 +75,18 @@ SLACK: Mapping[str, Meaning] = {
     ),
 }
 
+# "Sending messages using incoming webhooks" (docs.slack.dev) and the changelog of 2016-05-17: a hook says one of these
+# as plain text.
+SLACK_HOOK: Mapping[str, Meaning] = {
+    **_all(Meaning.THIS, "invalid_payload no_text too_many_attachments"),
+    **_all(
+        Meaning.TARGET,
+        "action_prohibited channel_is_archived channel_not_found invalid_token no_active_hooks no_service no_service_id"
+        " no_team posting_to_general_channel_denied team_disabled user_not_found",
+    ),
+}
+_LONGEST = max(map(len, SLACK_HOOK))
+
 # https://spec.matrix.org/latest/client-server-api/#standard-error-response
 MATRIX: Mapping[str, Meaning] = {
     **_all(Meaning.LATER, "M_LIMIT_EXCEEDED M_RESOURCE_LIMIT_EXCEEDED"),
@@ -124,12 +136,17 @@ TELEGRAM: Mapping[str, tuple[str, Meaning]] = {
 
 
 def read(body: bytes) -> Said:
-    """What is known of a reply's body; `NOTHING` if it is no JSON object of reasonable size."""
+    """What is known of a reply's body; `NOTHING` if it is neither a known word nor a JSON object of reasonable size."""
     answer = _parsed(body)
     if answer is None:
-        return NOTHING
+        return _word(body)
     code, meaning = _code(answer)
     return Said(code, meaning, _wait_s(answer), denied=answer.get("ok") is False)
+
+
+def _word(body: bytes) -> Said:
+    word = body.decode("ascii", "replace").strip() if len(body) <= _LONGEST + len("\r\n") else ""
+    return Said(word, SLACK_HOOK[word]) if word in SLACK_HOOK else NOTHING
 
 
 def _parsed(body: bytes) -> dict[str, Any] | None:

@@ -148,6 +148,21 @@ def test_what_a_service_says_in_its_reply(status: int, body: Any, outcome: Outco
     assert outcomes.of_reply(status, reply_codes.read(json.dumps(body).encode())) == outcome
 
 
+@pytest.mark.parametrize(
+    ("status", "word", "outcome"),
+    [
+        (404, b"no_service", Refused("HTTP 404 no_service", certain=True)),
+        (410, b"channel_is_archived\n", Refused("HTTP 410 channel_is_archived", certain=True)),
+        (400, b"invalid_payload", Refused("HTTP 400 invalid_payload", only_this=True, certain=True)),
+        (404, b"Not Found", Refused("HTTP 404")),
+        (200, b"no_text", Delivered()),
+        (503, b"no_service", Failed("HTTP 503 no_service")),
+    ],
+)
+def test_a_hook_of_slacks_says_no_in_one_word(status: int, word: bytes, outcome: Outcome) -> None:
+    assert outcomes.of_reply(status, reply_codes.read(word)) == outcome
+
+
 def test_what_the_body_says_of_the_time_goes_before_the_header() -> None:
     assert outcomes.of_reply(429, Said(wait_s=5), 30) == Failed("HTTP 429", 5)
 
@@ -185,7 +200,9 @@ def test_a_time_to_come_back_is_a_sane_number_or_nothing(number: str, wait_s: fl
     [
         b"",
         b"ok",
-        b"no_service",
+        b"no_service_of_ours",
+        b"no_service and more",
+        b"\xff",
         b"null",
         b'"ok"',
         b"[]",
@@ -217,7 +234,7 @@ def test_a_field_of_another_kind_is_not_there(key: str, wrong: Any) -> None:
 
 
 def test_a_code_that_is_told_stands_in_a_table_and_is_harmless() -> None:
-    words = [*reply_codes.SLACK, *(code.lower() for code in reply_codes.MATRIX)]
+    words = [*reply_codes.SLACK, *reply_codes.SLACK_HOOK, *(code.lower() for code in reply_codes.MATRIX)]
     words += [code for code, _ in (*reply_codes.DISCORD.values(), *reply_codes.TELEGRAM.values())]
     assert [word for word in words if not re.fullmatch("[a-z0-9_.-]{1,40}", word)] == []
     assert all(words == words.lower() for words in reply_codes.TELEGRAM)
