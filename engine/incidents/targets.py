@@ -103,8 +103,9 @@ class Watch:
         all_of_them = tuple(self._targets.values())
         backs = tuple(each.end(now) for each in all_of_them if each.is_over(now))
         failing: tuple[Failing, ...] = ()
-        if any(each.is_due(now) for each in all_of_them):
-            failing = tuple(each.tell(now, self._ttl_ns) for each in all_of_them if each.may_join(now))
+        if any(each.is_due(now) or each.refuses_by_now for each in all_of_them):
+            due = [each for each in all_of_them if each.may_join(now) or each.refuses_by_now]
+            failing = tuple(each.tell(now, self._ttl_ns) for each in due)
         disliked = tuple(each.dislike(now) for each in all_of_them if each.dislikes(now))
         return Found(failing, backs, disliked)
 
@@ -138,6 +139,8 @@ class _Target:
         self._fine: int | None = None
         self._hangs = self._is_told = False
         self._told: int | None = None
+        self._is_refusal_told = False
+        """Of this incident."""
         self._disliked = 0
         """Refusals that were told, of whatever incident."""
         self._told_disliked: int | None = None
@@ -171,8 +174,15 @@ class _Target:
     def may_join(self, now: int) -> bool:
         return self.fails_for(now, _WITH_OTHERS_NS) and self._may_be_told(now)
 
+    @property
+    def refuses_by_now(self) -> bool:
+        """It was told that messages wait, and since then some were refused for good: a person must send them again."""
+        is_refused = self.status.refused > self._well.refused
+        return self._is_told and self._fine is None and is_refused and not self._is_refusal_told
+
     def tell(self, now: int, ttl_ns: int) -> Failing:
         self._is_told, self._told = True, now
+        self._is_refusal_told = self.status.refused > self._well.refused
         oldest = self.status.oldest_at
         return Failing(
             self.status.address.id,
@@ -194,7 +204,7 @@ class _Target:
         late, refused = self.status.delivered - self._well.delivered, self.status.refused - self._well.refused
         expired = self._expired()
         self._well, self._disliked = self.status, self.status.refused
-        self.since, self._fine, self._is_told = None, None, False
+        self.since, self._fine, self._is_told, self._is_refusal_told = None, None, False, False
         return Back(self.status.address.id, self.status.address.name, since, until, late, expired, refused)
 
     def dislikes(self, now: int) -> bool:

@@ -195,6 +195,26 @@ def test_a_hook_that_is_rolled_out_is_nobody_s_business_and_one_that_is_gone_is_
     assert "no message has arrived since 12:10:50 (1 min). HTTP 404." in failing.message
 
 
+def test_what_was_told_to_wait_and_is_refused_then_is_told_once_more() -> None:
+    """A hook that is gone: tried again for a minute, it was told to have until half past, and nobody looked."""
+    chats = Chats(retry_s=35)
+    chats.answers["d"] = Refused("HTTP 404")
+    for _ in range(4):
+        chats.fire("desk")
+        chats.run(70)
+    waits, refused = chats.told
+    assert (waits.kind, refused.kind) == ("target-failing", "target-failing")
+    assert waits.message.endswith("HTTP 404. Waiting: 1; the first is given up at 12:30:00.")
+    assert refused.message == (
+        "desk[1] slack: no message has arrived since 12:00:00 (1 min 10 s). HTTP 404. "
+        "Refused: 2; `pgmwatch notify dead` has them."
+    )
+    chats.answers["d"] = OK
+    chats.fire("desk")
+    chats.run(600)
+    assert kinds(chats.told[2:]) == ["target-back"]
+
+
 def test_refusals_that_the_end_of_an_incident_tells_of_are_not_told_again() -> None:
     chats = Chats()
     chats.answers["d"] = Refused("HTTP 403", certain=True)
