@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from engine.delivery import words
 from engine.delivery.parcel import Delivery
-from engine.delivery.words import duration
 from engine.incidents.targets import Back, Disliked, Failing, How
 from engine.incidents.words import Said, moment
 from engine.kst import SECOND_NS
@@ -83,7 +83,7 @@ class DeliveryWords:
 
     def disliked(self, those: Sequence[Disliked]) -> Said:
         lines = [
-            self._text(_DISLIKED_LINE, name=_name(each.name), count=each.count, reason=_reason(each.reason))
+            self._text(_DISLIKED_LINE, name=_name(each.name), count=each.count, reason=self._reason(each.reason))
             for each in those[:_MOST_NAMED]
         ]
         return Said(self._title(_DISLIKED, those), "\n".join([*lines, self._text(_DEAD)]))
@@ -95,8 +95,8 @@ class DeliveryWords:
         return Said(self._text(_GONE, count=len(those)), f"{line}\n{self._text(_DEAD)}")
 
     def _failing_line(self, each: Failing, now: int) -> str:
-        since, lasted = moment(each.since, now), duration(now - each.since, self.locale)
-        reason = _reason(each.reason)
+        since, lasted = moment(each.since, now), words.duration(now - each.since, self.locale)
+        reason = self._reason(each.reason)
         parts = [self._text(_HOW[each.how], name=_name(each.name), since=since, lasted=lasted, reason=reason)]
         if each.expires is not None:
             form = _WAITING if each.expires - now >= _SOON_NS else _WAITING_LAST
@@ -107,7 +107,7 @@ class DeliveryWords:
         line = self._text(
             _BACK_LINE,
             name=_name(each.name),
-            lasted=duration(each.until - each.since, self.locale),
+            lasted=words.duration(each.until - each.since, self.locale),
             since=moment(each.since, each.until),
             until=moment(each.until, each.until),
             late=each.late,
@@ -128,15 +128,14 @@ class DeliveryWords:
         more = len(names) - most
         return ", ".join(names[:most]) + (self._text(_MORE, count=more) if more > 0 else "")
 
+    def _reason(self, reason: str) -> str:
+        """As a sentence of its own."""
+        told = unpinged(words.reason(reason, self.locale), _REASON_LENGTH)
+        return f"{told}." if told and told[-1].isalnum() else told
+
     def _text(self, form: Text, **values: object) -> str:
         return form.of(self.locale).format(**values)
 
 
 def _name(name: str) -> str:
     return unpinged(name, _NAME_LENGTH)
-
-
-def _reason(reason: str) -> str:
-    """The service's words, as a sentence of its own."""
-    words = unpinged(reason, _REASON_LENGTH)
-    return f"{words}." if words and words[-1].isalnum() else words

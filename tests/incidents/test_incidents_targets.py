@@ -12,6 +12,7 @@ from engine.delivery.notice import Notice
 from engine.delivery.outbox import Outbox
 from engine.delivery.parcel import Delivery, Status
 from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused, Unknown
+from engine.delivery.words import reason
 from engine.incidents.delivering import Delivering
 from engine.incidents.targets import Found, Watch
 from engine.kst import SECOND_NS
@@ -485,3 +486,12 @@ def test_several_that_fail_and_are_named_for_it_read_of_it_when_they_are_back() 
     chats.run(60)
     assert all(got[-2:] == ["target-failing", "target-back"] for got in chats.got.values())
     assert set(chats.got) == {"d", "p", "t"}
+
+
+def test_why_a_target_fails_is_told_in_the_readers_language() -> None:
+    chats = Chats(locale=Locale.KO)
+    chats.answers["d"] = Failed("no connection")
+    chats.fire("desk")
+    (failing,) = chats.run(70)
+    assert reason("no connection", Locale.KO) != "no connection"
+    assert f"{reason('no connection', Locale.KO)}. " in failing.message
