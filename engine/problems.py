@@ -200,9 +200,9 @@ TEXTS: Mapping[str, Text] = {
     ),
     "tells-nobody": Text("names no notifier: nobody is told", "알림 대상이 없어 아무에게도 알리지 않습니다"),
     "ops-unheard": Text(
-        "no notifier but the terminal hears of pgmwatch itself: feed lost, alerts not stored, messages that do not "
+        "no notifier beyond the terminal hears of pgmwatch itself: feed lost, alerts not stored, messages that do not "
         "arrive; name another one here: {names}",
-        "수신 끊김, 저장 중단, 전송 실패처럼 pgmwatch 자체에 관한 알림을 터미널 말고는 받는 곳이 없습니다. "
+        "수신 끊김, 저장 중단, 전송 실패처럼 pgmwatch 자체에 관한 알림을 터미널 밖에서 받는 곳이 없습니다. "
         "여기에 추가하세요: {names}",
     ),
     "out-of-reach": Text(

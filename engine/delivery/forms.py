@@ -210,7 +210,9 @@ def _pages(lines: Sequence[_Line], room: int, dress: Dress, most: int) -> list[l
     tail = next(_filled([_Line(CUT, remark=True), *(line for line in lines if line.remark)], room // 2, dress))
     taken = sum(_cost(_rendered(line, dress), dress) for line in tail)
     kept = list(islice(_filled((line for line in lines if not line.remark), room, dress), most))
-    return [*kept[: most - 1], [*next(_filled(kept[-1], room - taken, dress), []), *tail]] if kept else [tail]
+    if len(kept) < most:  # it is the remarks that are too long
+        return [*kept, tail]
+    return [*kept[:-1], [*next(_filled(kept[-1], room - taken, dress), []), *tail]]
 
 
 def _filled(lines: Iterable[_Line], room: int, dress: Dress) -> Iterator[list[_Line]]:

@@ -33,7 +33,13 @@ MAX_UNSENT_NAMED = 10
 MAX_UNSENT = 5_000
 """Given up and still to be listed, per target; the oldest beyond that are in the history only."""
 DOUBT_NS = 60 * SECOND_NS
-"""How long a bare 404 may be a web hook that is being rolled out. Asking again meanwhile takes seven requests."""
+"""How long a bare 404 may be a web hook that is being rolled out. Asking again meanwhile takes seven requests, and some
+more while critical news come."""
+LIST_FIRST_NS, LIST_MOST_NS = 120 * SECOND_NS, 6 * 3600 * SECOND_NS
+"""A list of which nobody knows whether it arrived is sent again after two minutes, doubling to six hours: a web hook
+that takes messages and never says so would get it every minute for ever."""
+_LONG_AGO_NS = 180 * SECOND_NS
+"""Between two refusals: longer than any pause and attempt. What was refused then is no part of what is refused now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +85,13 @@ class Lane:
         self._last_error_at: int | None = None
         self._last_delivered_at: int | None = None
         self._failing_since: int | None = None
-        self._refusing_since: int | None = None
-        """When the first of the refusals in a row was that may pass."""
+        self._refusing_since = self._refused_at = 0
+        """When the first and the last of the refusals in a row were that may pass; 0: the last outcome was none."""
         self._unsent: list[Kept] = []
         """Given up, and not listed yet."""
+        self._list_due = 0
+        self._lists_unsure = 0
+        """Lists in a row of which nobody knows whether they arrived."""
         self._listing: frozenset[str] = frozenset()
         """Ids of those that the message being attempted accounts for."""
 
@@ -115,7 +124,7 @@ class Lane:
         surplus = len(self._queue) - self._max_queued
         if surplus <= self._max_queued // _SLACK:
             return
-        by_worth = sorted(self._queue, key=lambda parcel: (parcel.notice.urgency[:2], -parcel.notice.at))
+        by_worth = sorted(self._queue, key=lambda parcel: (*reversed(parcel.notice.urgency[:2]), -parcel.notice.at))
         gone = by_worth[self._max_queued :]
         ids = {parcel.notice.id for parcel in gone}
         self._refill([parcel for parcel in self._queue if parcel.notice.id not in ids])
@@ -130,7 +139,7 @@ class Lane:
         Where all of it was given up, that waits to be told: else nobody would hear of it before the next alert.
         """
         if self._waiting is None and self._unsent:
-            return Waiting(0, self._unsent[-1].delivery.at, NEVER, critical=False)
+            return Waiting(0, max(self._unsent[-1].delivery.at, self._list_due), NEVER, critical=False)
         return self._waiting
 
     def changed(self) -> trio.Event:
@@ -157,7 +166,8 @@ class Lane:
         self._keep([parcel.delivery(Status.ATTEMPTING, now) for parcel in self._attempting])
         given_up = sorted((each.notice for each in self._unsent), key=lambda notice: notice.urgency)
         named = tuple(sorted(given_up[:MAX_UNSENT_NAMED], key=lambda notice: notice.at))
-        return Batch(self.address.id, self._attempting, Unsent(len(self._unsent), named))
+        unsent = Unsent(len(self._unsent), named, may_repeat=bool(self._unsent) and self._lists_unsure > 0)
+        return Batch(self.address.id, self._attempting, unsent)
 
     def settle(self, batch: Batch, outcome: Outcome, now: int) -> Outcome:
         """Delivered or refused: done. Anything else: back into the queue, in front of what came since.
@@ -214,10 +224,11 @@ class Lane:
     def _judged(self, outcome: Outcome, now: int) -> Outcome:
         """What it counts as: a refusal that may pass is a failure until it has lasted."""
         if not isinstance(outcome, Refused) or outcome.certain or outcome.only_this or outcome.in_part:
-            self._refusing_since = None
+            self._refusing_since = 0
             return outcome
-        if self._refusing_since is None:
+        if not self._refusing_since or now - self._refused_at > _LONG_AGO_NS:
             self._refusing_since = now
+        self._refused_at = now
         return outcome if now - self._refusing_since >= DOUBT_NS else Failed(outcome.reason)
 
     def _note_trouble(self, outcome: Failed | Refused | Unknown, now: int, *, is_heard: bool) -> None:
@@ -227,6 +238,9 @@ class Lane:
             self._failing_since = now
 
     def _put_back(self, batch: Batch, outcome: Failed | Refused | Unknown, now: int) -> None:
+        if batch.unsent.total and isinstance(outcome, Unknown):
+            self._list_due = now + min(LIST_FIRST_NS << min(self._lists_unsure, 10), LIST_MOST_NS)
+            self._lists_unsure += 1
         may_repeat = isinstance(outcome, Unknown) or (isinstance(outcome, Refused) and outcome.in_part)
         back = [parcel.tried(may_repeat=may_repeat) for parcel in batch.parcels]
         self._keep([parcel.delivery(Status.QUEUED, now, outcome.reason) for parcel in back])
@@ -244,6 +258,7 @@ class Lane:
     def _settle_delivered(self, batch: Batch, now: int) -> None:
         self._delivered += len(batch.parcels)
         self._last_delivered_at, self._failing_since, self._most = now, None, MAX_IN_ONE
+        self._list_due = self._lists_unsure = 0
         tried = [parcel.tried(may_repeat=False) for parcel in batch.parcels]
         listed = [listed_now(each) for each in self.forget_unsent(self._listing)]
         self._keep([*(parcel.delivery(Status.DELIVERED, now) for parcel in tried), *listed])

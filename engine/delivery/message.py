@@ -76,10 +76,12 @@ class Due(NamedTuple):
 
 
 class Unsent(NamedTuple):
-    """What was given up since the last delivery: all counted, the last few known."""
+    """What was given up since the last delivery: all counted, the most urgent known."""
 
     total: int = 0
-    latest: tuple[Notice, ...] = ()
+    named: tuple[Notice, ...] = ()
+    may_repeat: bool = False
+    """An earlier message may have told of it."""
 
 
 class _Tree(NamedTuple):
@@ -201,7 +203,9 @@ def render(due: Sequence[Due], unsent: Unsent, now: int, locale: Locale) -> Rend
     Where nothing is due, it tells of what was given up.
     """
     if not due:
-        return Rendered(_ONLY_UNSENT.of(locale).format(n=unsent.total), "\n".join(_unsent_names(unsent, locale)), ())
+        remarks = (_MAY_REPEAT.of(locale),) if unsent.may_repeat else ()
+        names = "\n".join(_unsent_names(unsent, locale))
+        return Rendered(_ONLY_UNSENT.of(locale).format(n=unsent.total), names, remarks)
     ordered = _ordered(due)
     title, lines = _whole(ordered[0].notice) if len(ordered) == 1 else _digest(ordered, locale)
     return Rendered(title, "\n".join(lines), (*_remarks(ordered, now, locale), *_unsent_lines(unsent, locale)))
@@ -276,9 +280,9 @@ def _unsent_lines(unsent: Unsent, locale: Locale) -> Iterator[str]:
 
 
 def _unsent_names(unsent: Unsent, locale: Locale) -> Iterator[str]:
-    yield from (_BULLET + _digest_line(each) for each in unsent.latest)
-    rest = unsent.total - len(unsent.latest)
-    if rest and unsent.latest:
+    yield from (_BULLET + _digest_line(each) for each in unsent.named)
+    rest = unsent.total - len(unsent.named)
+    if rest and unsent.named:
         yield _AND_MORE.of(locale).format(n=rest)
 
 

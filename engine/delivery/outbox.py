@@ -116,7 +116,7 @@ class Outbox:
         """Queue what was routed; it is stored, or cannot be."""
         self._happen(notices)
         for parcel in parcels:
-            self._lanes[parcel.target].put(parcel)
+            self._lanes[parcel.target].put(replace(parcel, committed_at=now))  # it has waited for the disk until now
         self._happen([parcel.delivery(Status.QUEUED, now) for parcel in parcels])
         for lane in self._lanes.values():
             lane.drop_surplus(now)

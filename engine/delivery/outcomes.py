@@ -114,6 +114,8 @@ def of_reply(status: int, said: Said, header_wait_s: float = 0.0) -> Outcome:
     # A status that says when is believed before the body, but never that a message was not taken that may have been.
     settled = (status in _LATER or not 400 <= status < 500) and said.meaning is not Meaning.MAYBE
     own_word = None if settled else said.meaning
+    if own_word is None and by_status is Meaning.TARGET and wait_s:
+        by_status = Meaning.LATER  # who says when to come back says "not now"
     return _meant(own_word or by_status, reason, wait_s, certain=own_word is not None)
 
 

@@ -26,9 +26,10 @@ def test_who_had_gone_live_as_the_readme_said_never_heard_on_slack_that_the_feed
     made = planned(tmp_path, 'notify = ["terminal", "desk"]\nops = ["terminal", "screen"]')
     (doubt,) = made.doubts
     assert (doubt.code, doubt.key, doubt.line) == ("ops-unheard", "alerts.ops", 9)
-    assert doubt.text(Locale.EN).startswith(f"{tmp_path / 'config.toml'}:9: alerts.ops: no notifier but the terminal ")
+    place = f"{tmp_path / 'config.toml'}:9: alerts.ops"
+    assert doubt.text(Locale.EN).startswith(f"{place}: no notifier beyond the terminal ")
     assert doubt.text(Locale.EN).endswith("name another one here: desk")
-    assert doubt.text(Locale.KO).endswith("터미널 말고는 받는 곳이 없습니다. 여기에 추가하세요: desk")
+    assert doubt.text(Locale.KO).endswith("터미널 밖에서 받는 곳이 없습니다. 여기에 추가하세요: desk")
     lines = overview.plan_lines(overview.of_plan(made, ["terminal"], []), made.master, Locale.KO)
     assert lines[-1] == doubt.text(Locale.KO)
 

@@ -258,3 +258,10 @@ def test_a_hundred_thousand_lines_are_laid_out_in_no_time() -> None:
     message = Message("t", "\n".join(["*_~`<&>" * 10] * 100_000), Severity.INFO)
     for case in CASES.values():
         assert len(case.form.parts(message)) == case.form.max_parts
+
+
+def test_remarks_that_are_too_long_do_not_double_the_body() -> None:
+    """Where 160 characters are all that a service takes, the second part began with the first one's line again."""
+    case = CASES["short text"]
+    message = Message("0" * 72, "body", Severity.INFO, remarks=("1" * 79, "2" * 79))
+    assert sum(part.body.count("body") for part in case.form.parts(message)) == 1

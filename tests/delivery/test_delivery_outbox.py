@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from engine.alert import Suppression
 from engine.delivery import outbox
+from engine.delivery.message import Unsent
 from engine.delivery.notice import Notice
 from engine.delivery.outbox import Outbox
 from engine.delivery.parcel import Batch, Delivery, Status
@@ -102,13 +103,13 @@ def test_what_is_too_old_expires_and_the_next_delivery_lists_it_once(caplog: pyt
     assert "expired target='desk[1] slack' notices=1 first_id=old" in caplog.text
     batch = store.claim("d", AT + 11)
     assert ids(batch) == ["new"]
-    assert (batch.unsent.total, [notice.id for notice in batch.unsent.latest]) == (1, ["old"])
+    assert (batch.unsent.total, [notice.id for notice in batch.unsent.named]) == (1, ["old"])
     store.settle(batch, Failed("HTTP 503"), AT + 12)
     again = store.claim("d", AT + 13)
     assert again.unsent.total == 1
     store.settle(again, Delivered(), AT + 14)
     post(store, [a_notice("next")], AT + 15)
-    assert store.claim("d", AT + 16).unsent == ((0, ()))
+    assert store.claim("d", AT + 16).unsent == Unsent()
     statuses = {ident: each.status for (ident, _), each in deliveries(store).items()}
     assert statuses == {"old": Status.EXPIRED, "new": Status.DELIVERED, "next": Status.ATTEMPTING}
 

@@ -19,6 +19,7 @@ from engine.delivery.parcel import Delivery, Kept, Status
 from engine.delivery.retry import NEVER, Waiting
 from engine.delivery.target import Address, Delivered, Failed, Outcome, Refused, Unknown
 from engine.kst import SECOND_NS
+from engine.rules.model import Severity
 
 DESK, PHONE = Address("d", "desk[1] slack", ("desk",)), Address("p", "phone[1] telegram", ("phone", "night"))
 
@@ -281,7 +282,7 @@ def test_what_is_dead_can_be_sent_after_all_and_gets_a_ttl_of_its_own() -> None:
     assert outbox.expire("d", 10, AT + 109) == 0
     batch = outbox.claim("d", AT + 109)
     assert [parcel.notice.id for parcel in batch.parcels] == ["a"]
-    assert [notice.id for notice in batch.unsent.latest] == ["b"]
+    assert [notice.id for notice in batch.unsent.named] == ["b"]
 
 
 def test_what_was_for_a_target_that_is_gone_goes_to_the_present_ones_of_its_notifiers() -> None:
@@ -456,3 +457,46 @@ def test_what_waits_from_an_earlier_day_is_known_as_well() -> None:
     outbox = Outbox([DESK])
     outbox.resume(shelf.undelivered(), (), AT)
     assert outbox.route([a_notice("a")], AT) == ()
+
+
+def test_a_list_of_which_nobody_knows_is_repeated_less_and_less_and_says_so() -> None:
+    """A web hook took everything and answered 302: it got "not sent in time: 1" every minute, 1,409 times a day."""
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("old"))
+    outbox.expire("d", 10, AT + 10)
+    now, sent = AT + 10, 0
+    while now < AT + 24 * 3600 * SECOND_NS:
+        waiting = outbox.waiting("d")
+        assert waiting is not None
+        now = max(now + 60 * SECOND_NS, waiting.first_committed_at)
+        batch = outbox.claim("d", now)
+        assert batch.unsent.may_repeat is (sent > 0)
+        outbox.settle(batch, Unknown("HTTP 302"), now)
+        sent += 1
+    assert sent <= 14
+    outbox.settle(outbox.claim("d", now), Delivered(), now)
+    assert outbox.waiting("d") is None
+
+
+def test_a_refusal_of_long_ago_is_no_part_of_the_minute() -> None:
+    """A web hook was gone in the morning; three hours later a blip of three seconds cost the next alert."""
+    outbox, shelf = shelved(DESK)
+    posted(outbox, shelf, a_notice("a"))
+    for second in (0, 30, 60):
+        outbox.settle(outbox.claim("d", AT), Refused("HTTP 404"), AT + second * SECOND_NS)
+    assert outbox.status()[0].refused == 1
+    posted(outbox, shelf, a_notice("b"))
+    later = AT + 3 * 3600 * SECOND_NS
+    assert outbox.settle(outbox.claim("d", later), Refused("HTTP 404"), later) == Failed("HTTP 404")
+
+
+def test_news_are_news_from_when_they_may_be_sent() -> None:
+    """An alert was made before an attempt began and stored after it: it waited out the pause, for a minute."""
+    outbox, shelf = shelved(DESK)
+    critical = a_notice("a", severity=Severity.CRITICAL)
+    parcels = outbox.route([critical], AT)
+    shelf.store([critical])
+    outbox.take([critical], parcels, AT + 20)
+    waiting = outbox.waiting("d")
+    assert waiting is not None
+    assert (waiting.first_committed_at, waiting.newest_critical_at) == (AT + 20, AT + 20)

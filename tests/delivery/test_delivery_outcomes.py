@@ -69,7 +69,8 @@ def test_a_message_that_is_not_liked_is_refused_alone(status: int) -> None:
 
 @pytest.mark.parametrize("status", TARGET)
 def test_a_target_that_takes_nothing_refuses_but_a_roll_out_says_the_same(status: int) -> None:
-    assert outcomes.of_reply(status, NOTHING, 30) == Refused(f"HTTP {status}")
+    assert outcomes.of_reply(status, NOTHING, 0) == Refused(f"HTTP {status}")
+    assert outcomes.of_reply(status, NOTHING, 30) == Failed(f"HTTP {status}", 30)  # who says when says "not now"
 
 
 @pytest.mark.parametrize("status", LATER)
