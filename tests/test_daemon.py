@@ -84,4 +84,6 @@ async def test_the_start_says_in_the_log_that_nobody_would_hear_of_a_lost_feed(
     files = state_files.opened(prepared.plan.configuration, 0)
     _Daemon(prepared, prepared.plan.configuration.settings.feed, files)._say_started()
     files.database.close()
-    assert [line for line in caplog.messages if line.startswith("doubtful") and "alerts.ops: no notifier beyond" in line]
+    assert [
+        line for line in caplog.messages if line.startswith("doubtful") and "alerts.ops: no notifier beyond" in line
+    ]
