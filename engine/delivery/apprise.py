@@ -62,6 +62,10 @@ _HOSTED_PROTOCOLS = frozenset({"json", "xml", "form", "gotify", "mqtt", "mailto"
 # What a plugin's module holds if it sends by HTTP, by mail or by MQTT.
 _WATCHED = frozenset({"requests", "smtplib", "AppriseSMTPController", "MQTT_PROTOCOL_MAP"})
 
+# Apprise has no types for these.
+_IN_MEMORY: Callable[..., AttachBase] = AttachMemory
+_IN_FILE: Callable[..., AttachBase] = AttachFile
+
 _TYPES = {
     Severity.INFO: NotifyType.INFO,
     Severity.WARNING: NotifyType.WARNING,
@@ -220,12 +224,12 @@ def _attached(picture: bytes | None, *, from_file: bool) -> Iterator[AttachBase 
     if picture is None:
         yield None
     elif not from_file:
-        yield AttachMemory(picture, name=PICTURE_NAME, mimetype="image/png")  # type: ignore[no-untyped-call]  # Apprise leaves it bare
+        yield _IN_MEMORY(picture, name=PICTURE_NAME, mimetype="image/png")
     else:
         with tempfile.NamedTemporaryFile(prefix="pgmwatch-", suffix=".png") as file:  # 0600, gone with the block
             file.write(picture)
             file.flush()
-            yield AttachFile(file.name, name=PICTURE_NAME, mimetype="image/png")  # type: ignore[no-untyped-call]  # Apprise leaves it bare
+            yield _IN_FILE(file.name, name=PICTURE_NAME, mimetype="image/png")
 
 
 def _is_watched(plugin: NotifyBase) -> bool:

@@ -28,14 +28,14 @@ class Ledger(threading.local):
     def keep(self, plugin: Any) -> None:
         vars(plugin).update(is_delivered=self.is_delivered, remember=self.remember, recall=self.recall)
 
-    def is_delivered(self, key: Any, per_message: bool = False) -> bool:  # noqa: ARG002  the signature is Apprise's
+    def is_delivered(self, key: Any, *_: Any, **__: Any) -> bool:
         return self.text_is_out and isinstance(key, tuple) and key[:1] == ("message",)
 
-    def remember(self, key: Any, value: Any, per_message: bool = False) -> None:  # noqa: ARG002  the signature is Apprise's
+    def remember(self, key: Any, value: Any, *_: Any, **__: Any) -> None:
         """Slack's id of the channel that a text went to: a file goes to an id only. As many as the URL has channels."""
         self.kept[key] = value
 
-    def recall(self, key: Any, default: Any = None, per_message: bool = False) -> Any:  # noqa: ARG002  the signature is Apprise's
+    def recall(self, key: Any, default: Any = None, *_: Any, **__: Any) -> Any:
         return self.kept.get(key, default)
 
 

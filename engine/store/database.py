@@ -162,7 +162,7 @@ class Database:
         """Start empty. Raises DatabaseError; then nothing was forgotten."""
         with self._writing() as connection:
             for table in ("delivery", "history", "standing", "progress"):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608  our own words
+                connection.execute(f"DELETE FROM {table}")
 
     def _connected(self) -> sqlite3.Connection:
         """The connection, made anew where an error or somebody's `rm` took the last one."""
@@ -221,7 +221,7 @@ class Database:
 _INSERT = f"""
     INSERT INTO history ({rows.HISTORY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING
-"""  # noqa: S608  our own words
+"""
 # Of a notice that the history does not have (it was too much for a disk that refused), nothing is kept.
 _DELIVER = f"""
     INSERT INTO delivery ({rows.DELIVERY})
@@ -230,13 +230,13 @@ _DELIVER = f"""
         name = excluded.name, status = excluded.status, at = excluded.at, due_from = excluded.due_from,
         attempts = excluded.attempts, may_repeat = excluded.may_repeat, unlisted = excluded.unlisted,
         reason = excluded.reason
-"""  # noqa: S608  our own words
+"""
 _UNDELIVERED = f"""
     SELECT {rows.KEPT} FROM delivery JOIN history USING (id)
     WHERE delivery.status NOT IN ('delivered', 'discarded')
         AND (delivery.status IN ('queued', 'attempting') OR delivery.unlisted)
     ORDER BY history.at, history.seq
-"""  # noqa: S608  our own words
+"""
 _STAND = """
     INSERT INTO standing
         (rule, symbol, fingerprint, day, phase, since, unmet_since, told_at, repeats, sent, sent_at)

@@ -128,7 +128,7 @@ def history(path: Path, wanted: Wanted) -> tuple[Entry, ...]:
     values.append(min(wanted.limit, MAX_ROWS))
     with _reading(path) as connection:
         found = connection.execute(f"SELECT {_ROW} {chosen}", values).fetchall()
-        of_these = f"SELECT {rows.DELIVERY} FROM delivery WHERE id IN (SELECT id {chosen}) ORDER BY name, target"  # noqa: S608  our own words
+        of_these = f"SELECT {rows.DELIVERY} FROM delivery WHERE id IN (SELECT id {chosen}) ORDER BY name, target"
         deliveries: dict[str, list[Delivery]] = {}
         for each in map(rows.delivery, connection.execute(of_these, values)):
             deliveries.setdefault(each.id, []).append(each)
@@ -141,7 +141,7 @@ def dead(path: Path, chosen: Chosen, limit: int = MAX_DEAD) -> tuple[Kept, ...]:
     query = f"""
         SELECT {rows.KEPT} FROM delivery JOIN history USING (id) WHERE {condition}
         ORDER BY history.at DESC, history.seq DESC, delivery.name DESC LIMIT ?
-    """  # noqa: S608  our own words
+    """
     with _reading(path) as connection:
         found = connection.execute(query, (*values, min(limit, MAX_DEAD))).fetchall()
     return rows.whole(reversed(found))[0]
@@ -150,7 +150,7 @@ def dead(path: Path, chosen: Chosen, limit: int = MAX_DEAD) -> tuple[Kept, ...]:
 def count_dead(path: Path, chosen: Chosen) -> int:
     """How many there are, however many that is. Blocks; raises DatabaseError."""
     condition, values = chosen.where()
-    query = f"SELECT count(*) FROM delivery WHERE {condition}"  # noqa: S608  our own words
+    query = f"SELECT count(*) FROM delivery WHERE {condition}"
     with _reading(path) as connection:
         (count,) = connection.execute(query, values).fetchone()
     return int(count)
@@ -179,7 +179,7 @@ def _distinct(connection: sqlite3.Connection, column: str) -> tuple[str, ...]:
             WHERE found.name IS NOT NULL
         )
         SELECT name FROM found WHERE name IS NOT NULL LIMIT {MAX_NAMES}
-    """  # noqa: S608  our own words
+    """
     return tuple(each for (each,) in connection.execute(query))
 
 
