@@ -14,6 +14,7 @@ from engine.problems import Problem
 from engine.rules import load as rules_load
 from engine.rules.doubts import doubts
 from engine.rules.model import Rule
+from engine.rules.reader import World
 from engine.symbols import file as symbols_file
 from engine.symbols.master import Master
 
@@ -89,7 +90,7 @@ def _rules(configuration: Configuration, master: Master) -> tuple[Rule, ...]:
         raise ConfigurationError([configuration.document.problem(("rules",), "no-folder")])
     settings = configuration.settings
     usual = configuration.usual_session_ns
-    world = rules_load.World(settings.notifiers, settings.alerts.notify, usual, master)
+    world = World(settings.notifiers, settings.alerts.notify, usual, master)
     return rules_load.load(configuration.rules_folder, world)
 
 
@@ -100,7 +101,7 @@ def _rule_problems_without(path: Path) -> Sequence[Problem]:
         notifiers = data.get("notifiers", {})
         usual = Market.KRX.hours_ns
         master, _ = symbols_file.load_or_builtin(path.parent / str(data.get("state", "state")) / "symbols.json")
-        world = rules_load.World({"terminal": {}, **notifiers}, (), usual, master)
+        world = World({"terminal": {}, **notifiers}, (), usual, master)
         rules_load.load(path.parent / str(data.get("rules", "rules")), world)
     except ConfigurationError as error:
         return [problem for problem in error.problems if problem.file != str(path)]

@@ -16,8 +16,8 @@ from engine.rules.model import METRICS, Operator, Severity
 
 if TYPE_CHECKING:
     from engine.config.load import Configuration
-    from engine.rules.load import World
     from engine.rules.new import Wanted
+    from engine.rules.reader import World
 
 _NEEDED = ("name", "symbols", "metric", "operator")
 _SCHEMA_IN_PLACE = "docs/schema/rules.json"
@@ -94,7 +94,7 @@ def rules_new(path: Path, /, file: Path | None, **given: Any) -> int:
 
 
 def _world(configuration: "Configuration") -> "World":
-    from engine.rules.load import World
+    from engine.rules.reader import World
     from engine.symbols import file as symbols_file
 
     settings = configuration.settings

@@ -10,6 +10,7 @@ from engine.delivery.message import Templates
 from engine.errors import ConfigurationError
 from engine.problems import Problem
 from engine.rules import load as rules_load
+from engine.rules import reader
 from engine.rules.model import Rule
 from engine.symbols import file as symbols_file
 from engine.symbols.master import Master
@@ -35,12 +36,12 @@ def world(path: Path, environ: Mapping[str, str]) -> World:
     return World(configuration, master)
 
 
-def rules_world(found: World) -> rules_load.World:
+def rules_world(found: World) -> reader.World:
     """What rules may refer to beyond their own file."""
     configuration = found.configuration
     settings = configuration.settings
     usual = configuration.usual_session_ns
-    return rules_load.World(settings.notifiers, settings.alerts.notify, usual, found.master)
+    return reader.World(settings.notifiers, settings.alerts.notify, usual, found.master)
 
 
 def rules(found: World, folder: Path | None) -> tuple[Rule, ...]:

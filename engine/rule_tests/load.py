@@ -19,9 +19,9 @@ from engine.kst import DAY_NS
 from engine.problems import Problem, nearest
 from engine.rule_tests.document import GIVEN, Case, Expect, File, Series
 from engine.rules import load as rules_load
-from engine.rules.load import World
 from engine.rules.model import Rule
 from engine.rules.names import Names
+from engine.rules.reader import World
 from engine.toml import Document, Location
 from engine.validation import validate_rest
 

@@ -12,8 +12,9 @@ from engine import toml
 from engine.errors import ConfigurationError
 from engine.locale import Locale, Text
 from engine.problems import Problem
-from engine.rules.load import World, load_files
+from engine.rules.load import load_files
 from engine.rules.model import Operator, Rule
+from engine.rules.reader import World
 
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})", re.ASCII)

@@ -8,8 +8,9 @@ import pytest
 from engine.errors import ConfigurationError
 from engine.locale import Locale
 from engine.problems import Problem
-from engine.rules.load import World, load
+from engine.rules.load import load
 from engine.rules.model import Anchor, Condition, Group, Logic, Moment, Operator, Rule, Severity, Span
+from engine.rules.reader import World
 from engine.symbols.master import Master, Stock
 
 WORLD = World(

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import ConfigurationError
 from engine.locale import Locale
-from engine.rules import load
+from engine.rules import load, reader
 from engine.rules.names import MAX_LOOKED_UP, Names, Unclear
 from engine.symbols.master import BUILTIN, Master, Stock
 
@@ -27,7 +27,7 @@ def problem_of(entry: str, tmp_path: Path, master: Master = MASTER) -> str:
     text = f'[[rule]]\nname = "r"\nsymbols = ["{entry}"]\nmetric = "net_volume"\nabove = 1\n'
     (tmp_path / "a.toml").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
-        load.load(tmp_path, load.World((), (), (0, 1), master))
+        load.load(tmp_path, reader.World((), (), (0, 1), master))
     (problem,) = caught.value.problems
     assert problem.line == 3
     return problem.message(Locale.EN) + "\n" + problem.message(Locale.KO)

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 from engine.commands import rules_new as module
 from engine.config import load as config_load
-from engine.rules.load import World, load
+from engine.rules.load import load
 from engine.rules.model import Condition, Operator, Rule, Severity
 from engine.rules.new import file_name, is_read, number
+from engine.rules.reader import World
 from engine.symbols.master import BUILTIN
 
 OTHER = '[[rule]]\nname = "old"\nsymbols = ["005930"]\nmetric = "net_value"\nabove = 1\n'
